@@ -1,0 +1,171 @@
+"""
+Connect accounts: what an account is, when it can send, and why it cannot.
+
+Source: ``GET /api/v1/connect/accounts`` — List Connect Accounts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
+from airflow_provider_revor.api.wire import API_ROOT, Envelope, Request
+from airflow_provider_revor.exceptions import RevorValueError
+
+ACCOUNTS_PATH = f"{API_ROOT}/connect/accounts"
+
+# What Jinja makes of a None in a template: a Dag's optional parameter that was left out.
+_NOTHING = ("", "none")
+
+
+class Channel(StrEnum):
+    """A channel that Revor sends on."""
+
+    EMAIL = "email"
+    LINKEDIN = "linkedin"
+    WHATSAPP = "whatsapp"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectAccount:
+    """
+    A Connect account.
+
+    ``channel``, ``status`` and ``lifecycle_status`` are open sets: values not known here survive as strings.
+
+    :param account_id: What outreach endpoints take as ``account_id``.
+    :param channel: ``email``, ``linkedin`` or ``whatsapp``.
+    :param name: The display name.
+    :param account_identifier: An address or a profile URL, or None: personal data.
+    :param status: ``ok``, ``credentials`` (must be updated or reconnected) or ``error`` (not available now).
+    :param lifecycle_status: Diagnostic only: it explains and never decides.
+    :param can_send: Whether it may send messages or act.
+    :param can_receive: Whether it may receive or sync.
+    """
+
+    account_id: str
+    channel: str
+    name: str
+    account_identifier: str | None
+    status: str
+    lifecycle_status: str
+    can_send: bool
+    can_receive: bool
+
+    @property
+    def sendable(self) -> bool:
+        """Whether it can really send: ``status`` is ``ok`` and ``can_send`` is true."""
+        return self.status == "ok" and self.can_send
+
+    @property
+    def blocked_reason(self) -> str | None:
+        """Why it cannot send, and what to do, in a clause without personal data; None if it can."""
+        if self.sendable:
+            return None
+        if self.status == "credentials":
+            why = f"its credentials must be updated: reconnect it at {CONNECT_ACCOUNTS_URL}"
+        elif self.status == "error":
+            why = "Revor reports an error: it is not available now"
+        elif self.status == "ok":
+            why = f"can_send is false: it may not send; see {CONNECT_ACCOUNTS_URL}"
+        else:
+            why = f"its status is {self.status!r}"
+        return f"{why} (status {self.status}, lifecycle {self.lifecycle_status})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON, the fields as the API names them."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+# Documented as never null. The one field that may be null, account_identifier, may also be missing.
+_REQUIRED: dict[str, tuple[type, str]] = {
+    "account_id": (str, "a string"),
+    "channel": (str, "a string"),
+    "name": (str, "a string"),
+    "status": (str, "a string"),
+    "lifecycle_status": (str, "a string"),
+    "can_send": (bool, "a boolean"),
+    "can_receive": (bool, "a boolean"),
+}
+
+
+def parse_channel(value: str | None) -> Channel | None:
+    """
+    Return the channel that a caller or a rendered template names.
+
+    :param value: A channel; None, an empty string or ``None`` for no channel in particular.
+    :raises RevorValueError: (a ValueError) if it is no channel of Revor's.
+    """
+    if value is None or (isinstance(value, str) and value.strip().lower() in _NOTHING):
+        return None
+    try:
+        return Channel(value)
+    except ValueError:
+        choices = ", ".join(channel.value for channel in Channel)
+        raise RevorValueError(f"{value!r} is no Revor channel: use one of {choices}.") from None
+
+
+def parse_can_send(value: bool | str | None) -> bool | None:
+    """
+    Return the filter that a caller or a rendered template means.
+
+    :param value: A bool; or ``true``, ``false``, ``1`` or ``0`` in any case; None, an empty string or
+        ``None`` for no filter.
+    :raises RevorValueError: (a ValueError) for anything else.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _NOTHING:
+        return None
+    if text in ("true", "1"):
+        return True
+    if text in ("false", "0"):
+        return False
+    raise RevorValueError(f"can_send={value!r} is neither true nor false: use true, false, 1 or 0.")
+
+
+def list_request(channel: str | None = None, can_send: bool | None = None) -> Request:
+    """
+    Return the request for the list of Connect accounts.
+
+    :param channel: Only accounts of this channel; None for all.
+    :param can_send: Only accounts whose ``can_send`` is this; None for all.
+    :raises RevorValueError: (a ValueError) if a filter is none that Revor knows.
+    """
+    return Request(
+        "GET", ACCOUNTS_PATH, params={"channel": parse_channel(channel), "can_send": parse_can_send(can_send)}
+    )
+
+
+def read_accounts(envelope: Envelope) -> list[ConnectAccount]:
+    """
+    Return the accounts that an answer lists, in Revor's order.
+
+    :param envelope: The decoded answer.
+    :raises RevorResponseError: if one of them is not as documented; it names the field.
+    """
+    return [_account(envelope, index, item) for index, item in enumerate(envelope.items)]
+
+
+def _account(envelope: Envelope, index: int, item: Any) -> ConnectAccount:
+    if not isinstance(item, dict):
+        raise envelope.malformed(f"items[{index}]", "an object", item)
+    for name, (kind, wanted) in _REQUIRED.items():
+        if type(item.get(name)) is not kind:
+            raise envelope.malformed(f"items[{index}].{name}", wanted, item.get(name))
+    identifier = item.get("account_identifier")
+    if identifier is not None and not isinstance(identifier, str):
+        raise envelope.malformed(f"items[{index}].account_identifier", "a string or null", identifier)
+    return ConnectAccount(
+        account_id=item["account_id"],
+        channel=item["channel"],
+        name=item["name"],
+        account_identifier=identifier,
+        status=item["status"],
+        lifecycle_status=item["lifecycle_status"],
+        can_send=item["can_send"],
+        can_receive=item["can_receive"],
+    )

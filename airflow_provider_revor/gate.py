@@ -1,0 +1,119 @@
+"""
+What a gate waits for, and how it tells of its waiting: the part that the sensor and its trigger share.
+
+Pure: a gate is given the whole list of accounts and filters here, so that every gate of a connection can share
+one request, and can say why each account is blocked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_revor.api.accounts import Channel, ConnectAccount, parse_channel
+from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
+from airflow_provider_revor.exceptions import RevorTransientError, RevorValueError
+
+if TYPE_CHECKING:
+    from airflow_provider_revor.version_compat import Log
+
+# Seconds; a poke_interval of 0 is allowed by Airflow, and would be a loop without a pause.
+MIN_POKE_INTERVAL = 0.1
+
+_MOST_EXPLAINED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """
+    What a gate waits for.
+
+    :param channel: Any account of this channel; None for any channel.
+    :param account_id: That very account; None for any.
+    :raises RevorValueError: if the channel is none of Revor's.
+    """
+
+    channel: Channel | None = None
+    account_id: str | None = None
+
+    @classmethod
+    def of(cls, channel: str | None, account_id: str | None) -> Gate:
+        """Return the gate for a channel and an account as a caller or a rendered template names them."""
+        return cls(parse_channel(channel), account_id)
+
+    def find(self, accounts: Sequence[ConnectAccount]) -> ConnectAccount | None:
+        """
+        Return the account that opens the gate: the first sendable one, in Revor's order.
+
+        :param accounts: All accounts of the connection.
+        :return: The account, or None while the gate stays shut.
+        :raises RevorValueError: if the account waited for is of another channel: that never changes.
+        """
+        for account in accounts:
+            if account.account_id == self.account_id and self.channel not in (None, account.channel):
+                raise RevorValueError(
+                    f"Account {self.account_id} is of the channel {account.channel}, so it can never send on "
+                    f"{self.channel}: give the gate that channel, or another account."
+                )
+        return next((account for account in self._candidates(accounts) if account.sendable), None)
+
+    def explain(self, accounts: Sequence[ConnectAccount]) -> str:
+        """
+        Return why the gate is shut, without personal data.
+
+        :param accounts: All accounts of the connection, none of which opens the gate.
+        """
+        candidates = self._candidates(accounts)
+        if not candidates:
+            if self.account_id is not None:
+                return (
+                    f"Account {self.account_id} is not among the {len(accounts)} connected accounts: "
+                    f"connect it at {CONNECT_ACCOUNTS_URL}."
+                )
+            kind = f"{self.channel} account" if self.channel else "account"
+            return f"No {kind} is connected at all: connect one at {CONNECT_ACCOUNTS_URL}."
+        lines = [
+            f"{account.account_id} ({account.channel}): {account.blocked_reason}"
+            for account in candidates[:_MOST_EXPLAINED]
+        ]
+        if more := len(candidates) - len(lines):
+            lines.append(f"and {more} more")
+        return "No account can send yet. " + "; ".join(lines) + "."
+
+    def _candidates(self, accounts: Sequence[ConnectAccount]) -> list[ConnectAccount]:
+        return [
+            account
+            for account in accounts
+            if self.channel in (None, account.channel) and self.account_id in (None, account.account_id)
+        ]
+
+
+class WaitLog:
+    """
+    Tells what a gate waits for once per change, not once per poll.
+
+    :param log: Where it goes.
+    :param told: The mark of what has been told already, by the worker before it deferred.
+    """
+
+    def __init__(self, log: Log, told: str | None = None) -> None:
+        self._log = log
+        self.told = told
+
+    def waiting(self, reason: str) -> None:
+        """Tell why the gate is shut, if that is news."""
+        if self._is_news(reason):
+            self._log.info("Waiting. %s", reason)
+
+    def trouble(self, error: RevorTransientError) -> None:
+        """Tell that a poll failed in a way that may heal, if that is news."""
+        # The message holds a new request id each time, so that it alone would always be news.
+        if self._is_news(f"{type(error).__name__} {error.status_code} {error.code}"):
+            self._log.warning("Could not learn which accounts can send, waiting on: %s", error)
+
+    def _is_news(self, what: str) -> bool:
+        mark = hashlib.sha256(what.encode(errors="replace")).hexdigest()[:16]
+        news, self.told = mark != self.told, mark
+        return news

@@ -1,0 +1,73 @@
+"""What Airflow asks of a provider. Imports nothing of ours: Airflow reads it in every process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_INTEGRATION = "Revor"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, as Airflow's ``provider_info.schema.json`` has it."""
+    return {
+        "package-name": "airflow-provider-revor",
+        "name": "Revor",
+        "description": "`Revor <https://revor.ai>`__: outreach from Connect accounts that can really send.",
+        "integrations": [
+            {"integration-name": _INTEGRATION, "external-doc-url": "https://revor.ai", "tags": ["service"]}
+        ],
+        "hooks": _modules("airflow_provider_revor.hooks.revor"),
+        "operators": _modules("airflow_provider_revor.operators.connect"),
+        "sensors": _modules("airflow_provider_revor.sensors.connect"),
+        "triggers": _modules("airflow_provider_revor.triggers.connect"),
+        "connection-types": [
+            {
+                "connection-type": "revor",
+                "hook-class-name": "airflow_provider_revor.hooks.revor.RevorHook",
+                "hook-name": "Revor",
+                **connection_form(),
+            }
+        ],
+    }
+
+
+def connection_form() -> dict[str, Any]:
+    """Return how the connection's form is drawn: by Airflow 3.2+ from here, by older ones through the hook."""
+    return {
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "login", "extra"],
+            "relabeling": {"password": "API key", "host": "Base URL"},
+            "placeholders": {"password": "sk-revor-…", "host": "https://revor.ai"},
+        },
+        "conn-fields": {
+            "timeout": {
+                "label": "Timeout (seconds)",
+                "schema": {"type": ["integer", "null"]},
+                "description": "How long to wait for a connection, and for each piece of an answer. Default: 30.",
+            },
+            "max_retries": {
+                "label": "Retries",
+                "schema": {"type": ["integer", "null"]},
+                "description": "How often a request is sent again after a rate limit or a fault. Default: 3.",
+            },
+            "verify": {
+                "label": "Verify TLS",
+                "schema": {"type": ["string", "null"]},
+                "description": "true, false, or the path of a CA bundle. Default: true.",
+            },
+            "proxies": {
+                "label": "Proxy",
+                "schema": {"type": ["string", "null"]},
+                "description": "The URL of a proxy. Default: what the environment says.",
+            },
+            "allow_http": {
+                "label": "Allow plain HTTP",
+                "schema": {"type": ["boolean", "null"]},
+                "description": "Send the API key in the clear to a http:// host that is not this machine.",
+            },
+        },
+    }
+
+
+def _modules(*names: str) -> list[dict[str, Any]]:
+    return [{"integration-name": _INTEGRATION, "python-modules": list(names)}]

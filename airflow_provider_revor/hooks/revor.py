@@ -1,0 +1,230 @@
+"""The hook: an Airflow connection in, typed values of the Revor API out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
+from airflow_provider_revor.api.accounts import ConnectAccount, list_request, read_accounts
+from airflow_provider_revor.api.wire import Envelope, Request, decode
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError
+from airflow_provider_revor.get_provider_info import connection_form
+from airflow_provider_revor.hooks.retry import policy
+from airflow_provider_revor.hooks.settings import Settings, read_settings
+from airflow_provider_revor.hooks.transport import AsyncTransport, SyncTransport
+from airflow_provider_revor.version_compat import mask_secret
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import requests
+
+
+class RevorHook(BaseHook):
+    """
+    Talk to the Revor API with the key of an Airflow connection.
+
+    The connection's password is the API key; its host is the base URL, ``https://revor.ai`` by default. Extras:
+    ``timeout`` (seconds, default 30), ``max_retries`` (default 3), ``verify`` (true, false or the path of a CA
+    bundle; default true), ``proxies`` (a proxy's URL, or a mapping of scheme to URL; by default what the
+    environment says), ``allow_http`` (default false: a key is sent over plain HTTP to this machine only).
+
+    One session is reused; use the hook as a context manager (``with`` or ``async with``) to close it.
+
+    Source: the Revor API reference, "Basics".
+
+    :param revor_conn_id: The Airflow connection, of the type ``revor``.
+    :param max_retries: How often a request is sent again at the most, in place of what the connection says.
+    """
+
+    conn_name_attr = "revor_conn_id"
+    default_conn_name = "revor_default"
+    conn_type = "revor"
+    hook_name = "Revor"
+
+    def __init__(
+        self, revor_conn_id: str = default_conn_name, *, max_retries: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.revor_conn_id = revor_conn_id
+        self.max_retries = max_retries
+        self._awaited: tuple[asyncio.AbstractEventLoop, AsyncTransport] | None = None
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the connection's form differs from the common one; for Airflow below 3.2."""
+        return {name.replace("-", "_"): value for name, value in connection_form()["ui-field-behaviour"].items()}
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the fields that the connection's form adds; for Airflow below 3.2."""
+        from wtforms import BooleanField, IntegerField, StringField
+
+        fields = {"boolean": BooleanField, "integer": IntegerField, "string": StringField}
+        return {
+            name: fields[spec["schema"]["type"][0]](spec["label"], description=spec["description"])
+            for name, spec in connection_form()["conn-fields"].items()
+        }
+
+    # -- the API -----------------------------------------------------------------------------------------
+
+    def list_connect_accounts(self, channel: str | None = None, can_send: bool | None = None) -> list[ConnectAccount]:
+        """
+        List Connect accounts: ``GET /api/v1/connect/accounts``.
+
+        :param channel: Only accounts of this channel: ``email``, ``linkedin`` or ``whatsapp``; None for all.
+        :param can_send: Only accounts whose ``can_send`` is this; None for all.
+        :return: The accounts in Revor's order; maybe none.
+        :raises ValueError: if a filter is none that Revor knows; before any request.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        return read_accounts(self._send(list_request(channel, can_send)))
+
+    async def alist_connect_accounts(
+        self, channel: str | None = None, can_send: bool | None = None
+    ) -> list[ConnectAccount]:
+        """
+        List Connect accounts, awaited: the same as :meth:`list_connect_accounts`, for the triggerer.
+
+        :param channel: Only accounts of this channel: ``email``, ``linkedin`` or ``whatsapp``; None for all.
+        :param can_send: Only accounts whose ``can_send`` is this; None for all.
+        :return: The accounts in Revor's order; maybe none.
+        :raises ValueError: if a filter is none that Revor knows; before any request.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        return read_accounts(await self._asend(list_request(channel, can_send)))
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """
+        Call any endpoint of the Revor API, with the same authentication, retries and errors.
+
+        :param method: The HTTP method.
+        :param path: The path, such as ``/api/v1/connect/accounts`` or, the same, ``connect/accounts``.
+        :param params: The query; None values are left out.
+        :param json: The body, sent as UTF-8 JSON; None for none.
+        :param idempotency_key: Sent as ``Idempotency-Key``. A write is sent again after a fault only if it has
+            one, because only then Revor does not act twice.
+        :return: The decoded answer: an object with ``ok``, ``request_id`` and ``items`` or ``item``.
+        :raises ValueError: if the request cannot be sent as it is; before any request.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        return self._send(Request(method, path, params or {}, json, idempotency_key)).body
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Ask Revor once for the accounts: what the button "Test" of a connection's form does.
+
+        :return: Whether it went well, and either how many accounts there are and how many of them can send, or
+            what is wrong.
+        """
+        try:
+            accounts = self.list_connect_accounts()
+        except RevorError as e:
+            return False, str(e)
+        sendable = sum(account.sendable for account in accounts)
+        return True, f"Revor answers: {len(accounts)} Connect accounts, {sendable} of them can send."
+
+    # -- sending -----------------------------------------------------------------------------------------
+
+    def get_conn(self) -> requests.Session:
+        """Return the session that requests are sent with; it signs them with the API key."""
+        return self._transport.session
+
+    @cached_property
+    def settings(self) -> Settings:
+        """
+        What the Airflow connection says, read once.
+
+        :raises RevorConfigurationError: if there is no such connection, or it cannot be used.
+        """
+        try:
+            connection = self.get_connection(self.revor_conn_id)
+        except AirflowNotFoundException as e:
+            raise RevorConfigurationError(
+                f"There is no Airflow connection {self.revor_conn_id!r}: make one of the type `revor`, with the "
+                "API key as its password."
+            ) from e
+        settings = read_settings(connection, connection.extra_dejson)
+        # Airflow masks the password as it is written; the key may be only a part of that.
+        mask_secret(settings.api_key)
+        if settings.verify is False:
+            self.log.warning(
+                "Connection %r says verify: false: whoever stands between can read the API key.",
+                self.revor_conn_id,
+            )
+        return settings
+
+    @cached_property
+    def _transport(self) -> SyncTransport:
+        return SyncTransport(self.settings)
+
+    async def _async_transport(self) -> AsyncTransport:
+        loop = asyncio.get_running_loop()
+        if self._awaited is None or self._awaited[0] is not loop:
+            # Looking up a connection, and reading a CA bundle, would hold up every other trigger.
+            self._awaited = loop, await asyncio.to_thread(lambda: AsyncTransport(self.settings))
+        return self._awaited[1]
+
+    def _send(self, request: Request) -> Envelope:
+        from tenacity import Retrying
+
+        def attempt() -> Envelope:
+            return decode(request, self._transport.send(request), self.revor_conn_id)
+
+        return Retrying(**policy(request, self._retries, self.log))(attempt)
+
+    async def _asend(self, request: Request) -> Envelope:
+        from tenacity import AsyncRetrying
+
+        transport = await self._async_transport()
+
+        async def attempt() -> Envelope:
+            return decode(request, await transport.send(request), self.revor_conn_id)
+
+        return await AsyncRetrying(**policy(request, self._retries, self.log))(attempt)
+
+    @property
+    def _retries(self) -> int:
+        return self.settings.max_retries if self.max_retries is None else self.max_retries
+
+    def close(self) -> None:
+        """Close the session; the next request opens another."""
+        if transport := self.__dict__.pop("_transport", None):
+            transport.close()
+
+    async def aclose(self) -> None:
+        """Close the awaited session; the next request opens another."""
+        awaited, self._awaited = self._awaited, None
+        if awaited:
+            # Another loop's sockets went with it.
+            with suppress(RuntimeError):
+                await awaited[1].close()
+
+    def __enter__(self) -> RevorHook:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> RevorHook:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

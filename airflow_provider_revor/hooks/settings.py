@@ -1,0 +1,211 @@
+"""The Airflow connection, read into what a transport needs. Pure: no connection is looked up here."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, Protocol
+from urllib.parse import urlsplit
+
+from airflow_provider_revor.api.console import API_KEYS_URL
+from airflow_provider_revor.api.wire import API_ROOT
+from airflow_provider_revor.exceptions import RevorConfigurationError
+
+DEFAULT_HOST = "https://revor.ai"
+DEFAULT_TIMEOUT = 30.0
+DEFAULT_MAX_RETRIES = 3
+
+_KEY = re.compile(r"[!#-&(-~]+")
+_HOSTNAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+
+
+class AirflowConnection(Protocol):
+    """What is read of an Airflow connection."""
+
+    conn_id: str
+    host: str | None
+    port: int | None
+    schema: str | None
+    password: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    What a transport needs to know.
+
+    :param conn_id: The Airflow connection it came from.
+    :param base_url: Scheme, host, port and base path, without a trailing slash.
+    :param api_key: The API key; not in the repr.
+    :param timeout: Seconds to wait for a connection, and for each piece of an answer.
+    :param max_retries: How often a request is sent again at the most.
+    :param verify: Whether, or against which CA bundle, the server's certificate is checked.
+    :param proxies: Scheme to proxy URL; empty for what the environment says. Not in the repr: a proxy's URL
+        may hold a password.
+    :param loopback: Whether the host is this machine, which no proxy of the environment is asked for.
+    """
+
+    conn_id: str
+    base_url: str
+    api_key: str = field(repr=False)
+    timeout: float = DEFAULT_TIMEOUT
+    max_retries: int = DEFAULT_MAX_RETRIES
+    verify: bool | str = True
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    loopback: bool = False
+
+
+def read_settings(connection: AirflowConnection, extra: Mapping[str, Any]) -> Settings:
+    """
+    Return the settings that a connection means.
+
+    :param connection: The Airflow connection.
+    :param extra: Its extra, decoded.
+    :raises RevorConfigurationError: if a field is missing or cannot be used; it says which, and what to write.
+    """
+    reader = _Reader(connection.conn_id, extra)
+    base_url, loopback = reader.base_url(connection.host, connection.port, connection.schema)
+    return Settings(
+        conn_id=connection.conn_id,
+        base_url=base_url,
+        api_key=reader.api_key(connection.password),
+        timeout=reader.timeout(),
+        max_retries=reader.max_retries(),
+        verify=reader.verify(),
+        proxies=reader.proxies(),
+        loopback=loopback,
+    )
+
+
+class _Reader:
+    def __init__(self, conn_id: str, extra: Mapping[str, Any]) -> None:
+        self.conn_id = conn_id
+        self.extra = extra
+
+    def refuse(self, what: str) -> NoReturn:
+        raise RevorConfigurationError(f"Connection {self.conn_id!r} {what}")
+
+    def api_key(self, password: str | None) -> str:
+        key = (password or "").strip()
+        if not key:
+            self.refuse(f"has no API key: put it into the connection's password. Keys are made at {API_KEYS_URL}.")
+        if not _KEY.fullmatch(key):
+            self.refuse(
+                "has a password that is no API key: it holds spaces, quotes or other characters that a key "
+                f"never has. Copy the key alone, as it stands at {API_KEYS_URL}."
+            )
+        return key
+
+    def base_url(self, host: str | None, port: int | None, schema: str | None) -> tuple[str, bool]:
+        written = (host or "").strip() or DEFAULT_HOST
+        schema = (schema or "").strip().lower()
+        if "://" not in written:
+            # HttpHook's habit is to put the scheme into the field `schema`.
+            written = f"{schema}://{written}" if schema else f"//{written}"
+        try:
+            url = urlsplit(written)
+            written_port = url.port
+        except ValueError:
+            self.refuse("has a host that is no URL: write it like https://revor.ai.")
+        if url.username is not None or url.password is not None:
+            self.refuse("has a login in its host: write the host alone; the API key is the password.")
+        if url.query or url.fragment or "?" in written or "#" in written:
+            self.refuse("has a query or a fragment in its host: write it like https://revor.ai.")
+        name = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
+        if not _HOSTNAME.fullmatch(name) or re.search(r"[\s\\\x00-\x1f]", url.path):
+            self.refuse("has a host that is no URL: write it like https://revor.ai.")
+        if port and written_port and port != written_port:
+            self.refuse(f"has two ports: {written_port} in its host and {port} in the field of its own.")
+        loopback = _is_loopback(url.hostname or "")
+        # A server on this machine, such as the sandbox, speaks plain HTTP unless told otherwise.
+        scheme = url.scheme.lower() or ("http" if loopback else "https")
+        if scheme not in ("http", "https"):
+            self.refuse(f"has the scheme {scheme!r}: use https.")
+        if scheme == "http" and not loopback and not self.flag("allow_http", False):
+            self.refuse(
+                "has a http:// host: the API key would be sent in the clear. Use https://, or say "
+                '{"allow_http": true} in the extra if you mean it.'
+            )
+        port = written_port or port
+        path = url.path.rstrip("/").removesuffix(API_ROOT)
+        return f"{scheme}://{name}{f':{port}' if port else ''}{path}", loopback
+
+    def timeout(self) -> float:
+        value = self.number("timeout", DEFAULT_TIMEOUT, "a number of seconds above 0, such as 30")
+        if not 0 < value < math.inf:
+            self.refuse("has an extra `timeout` that is not a number of seconds above 0, such as 30.")
+        return value
+
+    def max_retries(self) -> int:
+        wanted = "a whole number from 0 on, such as 3"
+        value = self.number("max_retries", DEFAULT_MAX_RETRIES, wanted)
+        if not 0 <= value < math.inf or value != int(value):
+            self.refuse(f"has an extra `max_retries` that is not {wanted}.")
+        return int(value)
+
+    def verify(self) -> bool | str:
+        value = self.extra.get("verify")
+        if isinstance(value, str) and value.strip() and _flag(value) is None:
+            path = value.strip()
+            if not os.path.exists(path):
+                self.refuse(
+                    f"has an extra `verify` that is neither true nor false nor the path of a CA bundle: "
+                    f"there is no {path!r} on this machine."
+                )
+            return path
+        return self.flag("verify", True)
+
+    def proxies(self) -> dict[str, str]:
+        value = self.extra.get("proxies")
+        if isinstance(value, str) and value.strip().startswith("{"):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                self.refuse("has an extra `proxies` that is not JSON.")
+        if not value:
+            return {}
+        if isinstance(value, str):
+            value = {"http": value.strip(), "https": value.strip()}
+        if not isinstance(value, dict) or not all(isinstance(v, str) and "://" in v for v in value.values()):
+            self.refuse(
+                'has an extra `proxies` that is neither a proxy\'s URL nor like {"https": "http://proxy:3128"}.'
+            )
+        if unknown := set(value) - {"http", "https"}:
+            self.refuse(f"has an extra `proxies` for {sorted(unknown)}: use the schemes http and https.")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.extra.get(name)
+        if value is None or value == "":
+            return default
+        flag = _flag(value)
+        if flag is None:
+            self.refuse(f"has an extra `{name}` that is neither true nor false.")
+        return flag
+
+    def number(self, name: str, default: float, wanted: str) -> float:
+        value = self.extra.get(name)
+        if value is None or value == "":
+            return default
+        try:
+            return math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            self.refuse(f"has an extra `{name}` that is not {wanted}.")
+
+
+def _flag(value: Any) -> bool | None:
+    return {"true": True, "1": True, "false": False, "0": False}.get(str(value).strip().lower())
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

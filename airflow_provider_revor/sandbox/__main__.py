@@ -1,0 +1,146 @@
+"""``python -m airflow_provider_revor.sandbox``: a local Revor in a shell."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_revor.sandbox import INSTALL_HINT
+
+if TYPE_CHECKING:
+    from airflow_provider_revor.sandbox.models import RequestRecord
+    from airflow_provider_revor.sandbox.server import Sandbox
+
+_A_DAY = 86_400.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Serve until Ctrl-C or SIGTERM.
+
+    :param argv: the arguments; None: those of the command line.
+    :return: the exit code: 0 after a clean end, 1 if it can't run here, 2 if it was called wrongly.
+    """
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return _run(_parse(argv))
+    except KeyboardInterrupt:
+        return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        from airflow_provider_revor.sandbox.server import Sandbox
+    except ModuleNotFoundError as error:
+        return _give_up(f"{INSTALL_HINT} ({error})", 1)
+
+    try:
+        accounts = options.accounts and _read_accounts(options.accounts)
+        sandbox = Sandbox(options.port, accounts=accounts, on_request=_show_request)
+    except (OSError, ValueError) as error:
+        return _give_up(f"no accounts in {options.accounts}: {_in_one_line(error)}", 2)
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(sandbox)
+        except OSError as error:
+            return _give_up(
+                f"can't listen on port {options.port} ({error.strerror}); take another with --port, 0 for a free one",
+                1,
+            )
+        _say(f"Revor sandbox on {sandbox.url} (Ctrl-C ends it)")
+        _say(f"API key: {sandbox.api_key}")
+        _say(f"API pages: {sandbox.url}/docs")
+        _say(f"export AIRFLOW_CONN_REVOR_DEFAULT={shlex.quote(sandbox.connection_json)}")
+        if options.ready_after is not None:
+            timer = threading.Timer(options.ready_after, _make_ready, [sandbox])
+            timer.daemon = True
+            stack.callback(timer.cancel)
+            timer.start()
+        threading.Event().wait()
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_revor.sandbox",
+        description="Run a local Revor on 127.0.0.1, to develop and test Dags against.",
+    )
+    parser.add_argument("--port", type=_port, default=8765, help="where to listen (default: 8765); 0 takes a free port")
+    parser.add_argument(
+        "--accounts",
+        type=Path,
+        metavar="FILE.json",
+        help="the accounts to serve: a JSON list, or an answer of Revor's; left out: six that can't send yet",
+    )
+    parser.add_argument(
+        "--ready-after",
+        type=_seconds,
+        metavar="SECONDS",
+        help="reconnect every account of status 'credentials' after this time, as a person would",
+    )
+    return parser.parse_args(argv)
+
+
+def _port(text: str) -> int:
+    if not 0 <= (port := int(text)) <= 65_535:
+        raise argparse.ArgumentTypeError("a port is 0 to 65535")
+    return port
+
+
+def _seconds(text: str) -> float:
+    if not 0 <= (seconds := float(text)) <= _A_DAY:
+        raise argparse.ArgumentTypeError(f"seconds are 0 to {_A_DAY:.0f}")
+    return seconds
+
+
+def _read_accounts(path: Path) -> Any:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    accounts = content.get("items") if isinstance(content, dict) else content
+    if not isinstance(accounts, list):
+        raise ValueError('a JSON list is expected, or an object with a list "items"')
+    return accounts
+
+
+def _in_one_line(error: OSError | ValueError) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        # Of the problems the first, and of that only where and what: the value may be someone's address.
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    return str(error)
+
+
+def _make_ready(sandbox: Sandbox) -> None:
+    _say(f"Reconnected {sandbox.reconnect_all()} account(s): ready to send")
+
+
+def _show_request(record: RequestRecord) -> None:
+    outcome = [str(record.status)] if record.status else []
+    outcome += [f"(fault: {record.fault})"] if record.fault else []
+    _say(" ".join([record.method, record.path, *outcome]))
+
+
+def _say(line: str) -> None:
+    with suppress(BrokenPipeError):  # a reader that has gone, such as `head`, must not fail requests
+        print(line, flush=True)
+
+
+def _give_up(reason: str, code: int) -> int:
+    print(f"error: {reason}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""The way of every API request through the sandbox: it may meet a scripted fault, and it is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import UTC, datetime
+
+from fastapi import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from airflow_provider_revor.sandbox.errors import error_response
+from airflow_provider_revor.sandbox.models import (
+    AnswerFault,
+    DropFault,
+    ErrorFault,
+    RequestRecord,
+    SlowFault,
+    TruncateFault,
+)
+from airflow_provider_revor.sandbox.state import SandboxState
+
+
+def is_api_path(path: str) -> bool:
+    """
+    Tell whether a path belongs to Revor's API, rather than to the sandbox's own pages.
+
+    :param path: the path of a request.
+    :return: True if the API answers it, if only with 404.
+    """
+    return path == "/api" or path.startswith("/api/")
+
+
+class Connection:
+    """
+    A client's connection, as far as faults lay hands on it; the server puts it into the scope's state.
+
+    :param transport: the connection.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.lost = asyncio.Event()
+
+    async def drop(self) -> None:
+        """Hang up at once; what was not sent yet never is."""
+        self._transport.abort()
+        await self.lost.wait()
+
+    async def close(self) -> None:
+        """Hang up after what was written so far."""
+        self._transport.close()
+        await self.lost.wait()
+
+    async def lasts(self, seconds: float) -> bool:
+        """
+        Wait, for as long as there is someone to answer.
+
+        :param seconds: how long.
+        :return: False if the client or the server hung up before.
+        """
+        try:
+            await asyncio.wait_for(self.lost.wait(), seconds)
+        except TimeoutError:
+            return True
+        return False
+
+
+class ApiRequestMiddleware:
+    """
+    Counts API requests and makes the scripted faults happen to them.
+
+    :param app: what answers when no fault does.
+    :param state: where faults come from and requests are counted.
+    """
+
+    def __init__(self, app: ASGIApp, state: SandboxState) -> None:
+        self._app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, as ASGI has it."""
+        if scope["type"] != "http" or not is_api_path(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+
+        fault = self._state.next_fault()
+        record = RequestRecord(
+            method=scope["method"],
+            path=self._printable(scope["raw_path"]),
+            query=self._printable(scope["query_string"]),
+            request_id=f"req_{secrets.token_hex(8)}",
+            received_at=datetime.now(UTC),
+            fault=fault.kind if fault else None,
+        )
+        scope["state"]["request_id"] = record.request_id
+        connection: Connection = scope["state"]["connection"]
+
+        async def answer(message: Message) -> None:
+            # Counted before the first byte leaves: whoever holds an answer finds it counted.
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                if not isinstance(fault, SlowFault):
+                    self._state.count(record)
+            await send(message)
+
+        async def half_an_answer(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                body = message.get("body", b"")
+                await answer({**message, "body": body[: len(body) // 2], "more_body": True})
+                await connection.close()
+            else:
+                await answer(message)
+
+        match fault:
+            case None:
+                await self._app(scope, receive, answer)
+            case ErrorFault():
+                response = error_response(record.request_id, fault.status, fault.code, fault.message, fault.headers)
+                await response(scope, receive, answer)
+            case AnswerFault():
+                plain = Response(fault.body, fault.status, fault.headers, media_type="text/plain")
+                await plain(scope, receive, answer)
+            case TruncateFault():
+                await self._app(scope, receive, half_an_answer)
+            case SlowFault():
+                # Counted as it comes in: a client that gives up must not make the count depend on time.
+                self._state.count(record)
+                if await connection.lasts(fault.seconds):
+                    await self._app(scope, receive, answer)
+            case DropFault():
+                self._state.count(record)
+                await connection.drop()
+
+    def _printable(self, raw: bytes) -> str:
+        # Still percent-encoded, so that nothing in it moves a terminal's cursor; and a key that strayed into
+        # a URL stays unseen.
+        return raw.decode("ascii", "replace").replace(self._state.api_key, "***")

@@ -1,0 +1,16 @@
+"""What a Dag's author wrote: known when the Dag is parsed, or only once it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def is_literal(value: Any) -> bool:
+    """
+    Return whether a templated argument is known when the Dag is parsed.
+
+    :param value: What was given: a value, a template, or an upstream task's output.
+    """
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    return value is None or isinstance(value, (bool, int, float))

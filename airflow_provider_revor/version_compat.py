@@ -1,0 +1,49 @@
+"""What depends on the version of Airflow, decided here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow import __version__ as _version
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseEventTrigger as SharedPollTrigger
+
+__all__ = ["SHARED_POLLS", "Log", "SharedPollTrigger", "mask_secret"]
+
+_numbers = re.findall(r"\d+", _version)
+_AIRFLOW = (int(_numbers[0]), int(_numbers[1]))
+
+# Whether triggers can share a stream of polls.
+SHARED_POLLS = _AIRFLOW >= (3, 3)
+
+
+class Log(Protocol):
+    """What ``self.log`` is: the standard library's logger on Airflow 2, structlog's on Airflow 3."""
+
+    def info(self, msg: Any, /, *args: Any) -> Any:
+        """Tell what happens."""
+
+    def warning(self, msg: Any, /, *args: Any) -> Any:
+        """Tell what should not happen."""
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up late: what needs no trigger does not pay for importing them.
+    if name == "SharedPollTrigger":
+        from airflow.triggers import base
+
+        return base.BaseEventTrigger if SHARED_POLLS else base.BaseTrigger
+    raise AttributeError(name)
+
+
+def mask_secret(secret: str) -> None:
+    """
+    Have Airflow mask a secret in all logs from now on.
+
+    :param secret: What must not be seen.
+    """
+    home = "airflow.sdk.log" if _AIRFLOW >= (3, 0) else "airflow.utils.log.secrets_masker"
+    import_module(home).mask_secret(secret)

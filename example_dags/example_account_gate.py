@@ -1,0 +1,32 @@
+"""Wait until an account can send, then hand its id to the task that needs it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.common.compat.sdk import dag, task
+from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
+from airflow_provider_revor.sensors.connect import SendableAccountSensor
+
+
+@dag(schedule=None, catchup=False, tags=["revor"])
+def example_account_gate():
+    accounts = ListConnectAccountsOperator(task_id="accounts")
+
+    gate = SendableAccountSensor(
+        task_id="gate",
+        channel="email",
+        deferrable=True,
+        poke_interval=timedelta(seconds=30),
+        timeout=timedelta(hours=12),
+    )
+
+    @task
+    def use(account_id: str) -> str:
+        print(f"Account {account_id} can send: this is where the outreach begins.")
+        return account_id
+
+    accounts >> gate >> use(gate.output["account_id"])
+
+
+example_account_gate()

@@ -1,0 +1,23 @@
+"""List the Connect accounts, and run a task for each one that can send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import dag, task
+from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
+
+
+@dag(schedule=None, catchup=False, tags=["revor"])
+def example_list_accounts():
+    accounts = ListConnectAccountsOperator(task_id="accounts", can_send=True)
+
+    @task
+    def greet(account: dict[str, Any]) -> str:
+        print(f"{account['account_id']} sends on {account['channel']}")
+        return account["account_id"]
+
+    greet.expand(account=accounts.output)
+
+
+example_list_accounts()

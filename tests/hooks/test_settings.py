@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_revor.exceptions import RevorConfigurationError
+from airflow_provider_revor.hooks.settings import read_settings
+
+
+def read(extra=None, **fields):
+    blank = {"conn_id": "c", "host": None, "port": None, "schema": None, "password": "sk-revor-x"}
+    return read_settings(SimpleNamespace(**{**blank, **fields}), extra or {})
+
+
+def test_what_is_left_out_has_a_default():
+    settings = read()
+    assert settings.base_url == "https://revor.ai"
+    assert (settings.timeout, settings.max_retries, settings.verify, dict(settings.proxies)) == (30.0, 3, True, {})
+
+
+@pytest.mark.parametrize(
+    ("fields", "base_url"),
+    [
+        ({"host": "revor.ai"}, "https://revor.ai"),
+        ({"host": " https://revor.ai/ "}, "https://revor.ai"),
+        ({"host": "REVOR.ai"}, "https://revor.ai"),
+        ({"host": "revor.ai:8443"}, "https://revor.ai:8443"),
+        ({"host": "revor.ai", "port": 8443}, "https://revor.ai:8443"),
+        ({"host": "https://revor.ai:8443", "port": 8443}, "https://revor.ai:8443"),
+        ({"host": "revor.ai", "schema": "https"}, "https://revor.ai"),
+        ({"host": "https://gateway.example/revor/"}, "https://gateway.example/revor"),
+        ({"host": "https://revor.ai/api/v1/"}, "https://revor.ai"),
+        ({"host": "http://127.0.0.1:8000"}, "http://127.0.0.1:8000"),
+        ({"host": "http://localhost", "port": 8000}, "http://localhost:8000"),
+        ({"host": "http://[::1]:8000"}, "http://[::1]:8000"),
+        ({"host": "127.0.0.1", "port": 8000}, "http://127.0.0.1:8000"),
+        ({"host": "https://127.0.0.1:8000"}, "https://127.0.0.1:8000"),
+        ({"host": "", "port": None}, "https://revor.ai"),
+    ],
+)
+def test_the_host_is_taken_as_people_write_it(fields, base_url):
+    assert read(**fields).base_url == base_url
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("http://revor.ai", "sent in the clear"),
+        ("http://127.0.0.1.evil.example", "sent in the clear"),
+        ("http://10.0.0.5", "sent in the clear"),
+        ("ftp://revor.ai", "use https"),
+        ("https://user:pw@revor.ai", "login in its host"),
+        ("https://revor.ai?x=1", "query or a fragment"),
+        ("https://revor.ai/?", "query or a fragment"),
+        ("https://revor.ai#x", "query or a fragment"),
+        ("https://", "no URL"),
+        ("https://revor.ai:port", "no URL"),
+        ("https://revor.ai:99999", "no URL"),
+        ("https://re vor.ai", "no URL"),
+        ("https://revor.ai/a b", "no URL"),
+        ("https://revor.ai\\@evil.example", "login in its host"),
+        ("https://[::1", "no URL"),
+    ],
+)
+def test_a_host_that_cannot_be_used_is_refused_with_the_reason(host, why):
+    with pytest.raises(RevorConfigurationError, match=why) as caught:
+        read(host=host)
+    assert "'c'" in str(caught.value)
+    assert "pw" not in str(caught.value)
+
+
+def test_two_different_ports_are_refused():
+    with pytest.raises(RevorConfigurationError, match="two ports: 1 in its host and 2"):
+        read(host="https://revor.ai:1", port=2)
+
+
+@pytest.mark.parametrize("allow", [True, "true", 1])
+def test_plain_http_is_allowed_when_it_is_said(allow):
+    assert read({"allow_http": allow}, host="http://revor.test").base_url == "http://revor.test"
+
+
+def test_white_space_around_the_key_is_stripped():
+    assert read(password=" sk-revor-x\n").api_key == "sk-revor-x"
+
+
+@pytest.mark.parametrize("password", [None, "", "  \n"])
+def test_a_connection_without_a_key_says_where_keys_are_made(password):
+    with pytest.raises(RevorConfigurationError, match=r"no API key.*https://revor.ai/my-api-keys"):
+        read(password=password)
+
+
+@pytest.mark.parametrize("password", ["Bearer sk", "sk\r\nX-Evil: 1", '"sk-revor-x"', "'sk'", "sk-ключ", "sk\x00"])
+def test_what_cannot_be_a_key_is_refused_and_not_shown(password):
+    with pytest.raises(RevorConfigurationError, match="no API key") as caught:
+        read(password=password)
+    assert password not in str(caught.value)
+
+
+def test_the_key_and_proxies_are_not_in_the_repr():
+    settings = read({"proxies": "http://user:proxypw@proxy:3128"})
+    assert "sk-revor-x" not in repr(settings)
+    assert "proxypw" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("extra", "field", "value"),
+    [
+        ({"timeout": 5}, "timeout", 5.0),
+        ({"timeout": "2.5"}, "timeout", 2.5),
+        ({"timeout": ""}, "timeout", 30.0),
+        ({"max_retries": 0}, "max_retries", 0),
+        ({"max_retries": "2"}, "max_retries", 2),
+        ({"verify": False}, "verify", False),
+        ({"verify": "false"}, "verify", False),
+        ({"verify": "true"}, "verify", True),
+        ({"verify": ""}, "verify", True),
+        ({"verify": __file__}, "verify", __file__),
+        ({"proxies": "http://p:1"}, "proxies", {"http": "http://p:1", "https": "http://p:1"}),
+        ({"proxies": {"https": "http://p:1"}}, "proxies", {"https": "http://p:1"}),
+        ({"proxies": '{"https": "http://p:1"}'}, "proxies", {"https": "http://p:1"}),
+        ({"proxies": ""}, "proxies", {}),
+    ],
+)
+def test_extras_are_taken_as_json_or_as_a_form_writes_them(extra, field, value):
+    assert getattr(read(extra), field) == value
+
+
+@pytest.mark.parametrize(
+    ("extra", "why"),
+    [
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": -1}, "timeout"),
+        ({"timeout": "soon"}, "timeout"),
+        ({"timeout": True}, "timeout"),
+        ({"timeout": float("inf")}, "timeout"),
+        ({"timeout": [1]}, "timeout"),
+        ({"max_retries": -1}, "max_retries"),
+        ({"max_retries": 1.5}, "max_retries"),
+        ({"max_retries": "nan"}, "max_retries"),
+        ({"verify": "/no/such/file"}, "there is no '/no/such/file'"),
+        ({"verify": 5}, "verify"),
+        ({"proxies": "proxy:3128"}, "proxies"),
+        ({"proxies": ["http://p:1"]}, "proxies"),
+        ({"proxies": {"https": None}}, "proxies"),
+        ({"proxies": {"https://": "http://p:1"}}, "use the schemes http and https"),
+        ({"proxies": "{bad"}, "not JSON"),
+        ({"allow_http": "maybe"}, "allow_http"),
+    ],
+)
+def test_an_extra_that_cannot_be_used_is_named(extra, why):
+    with pytest.raises(RevorConfigurationError, match=why):
+        read(extra, host="http://revor.test" if "allow_http" in extra else None)
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+values = scalars | st.lists(scalars, max_size=3) | st.dictionaries(st.text(max_size=5), scalars, max_size=3)
+extras = st.dictionaries(st.sampled_from(["timeout", "max_retries", "verify", "proxies", "allow_http"]), values)
+
+
+@given(
+    host=st.none() | st.text(max_size=40) | st.text(max_size=20).map("https://".__add__),
+    port=st.none() | st.integers(0, 70_000),
+    schema=st.none() | st.text(max_size=8),
+    password=st.none() | st.text(max_size=20),
+    extra=extras,
+)
+def test_any_connection_is_settings_or_a_configuration_error(host, port, schema, password, extra):
+    try:
+        settings = read(extra, host=host, port=port, schema=schema, password=password)
+    except RevorConfigurationError as error:
+        assert "'c'" in str(error)
+    else:
+        assert settings.base_url.startswith("https://") or settings.loopback or extra.get("allow_http")
+        assert json.dumps([settings.timeout, settings.max_retries])

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import logging
+import time
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from factories import account, item, listing, refusal
+
+from airflow_provider_revor import exceptions as e
+from airflow_provider_revor.sensors.connect import SendableAccountSensor
+
+URL = "https://revor.ai/api/v1/connect/accounts"
+SHUT, OPEN = {"json": listing(item(can_send=False))}, {"json": listing(item())}
+LIMITED = {"status_code": 429, "json": refusal("api_rate_limit_exceeded"), "headers": {"Retry-After": "120"}}
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 1_000_000.0
+        self.slept = []
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+    monkeypatch.setattr(time, "time", lambda: clock.now)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    return clock
+
+
+@pytest.fixture
+def pushed():
+    return {}
+
+
+@pytest.fixture
+def context(connect, pushed):
+    connect()
+    return {"ti": SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))}
+
+
+def gate(**kwargs):
+    return SendableAccountSensor(task_id="gate", **{"deferrable": False, "timeout": 600, **kwargs})
+
+
+def test_an_open_gate_hands_on_the_account_and_its_id(context, pushed, requests_mock, clock):
+    requests_mock.get(URL, **OPEN)
+    assert gate(channel="email").execute(context) == item()
+    assert pushed == {"account_id": "acc_1"}
+    assert clock.slept == []
+
+
+def test_it_asks_for_all_accounts_and_filters_here(context, requests_mock):
+    requests_mock.get(URL, json=listing(item(channel="linkedin"), item(account_id="acc_2")))
+    assert gate(channel="email").execute(context)["account_id"] == "acc_2"
+    assert requests_mock.last_request.qs == {}
+
+
+def test_it_pokes_once_per_interval_until_one_can_send(context, requests_mock, clock):
+    requests_mock.get(URL, [SHUT, SHUT, OPEN])
+    gate(poke_interval=40).execute(context)
+    assert (requests_mock.call_count, clock.slept) == (3, [40, 40])
+
+
+def test_it_waits_for_that_very_account(context, requests_mock):
+    requests_mock.get(URL, json=listing(item(), item(account_id="acc_9")))
+    assert gate(account_id="acc_9").execute(context)["account_id"] == "acc_9"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status_code": 429, "json": refusal()},
+        {"status_code": 500, "json": refusal()},
+        {"status_code": 503, "text": "<html>"},
+        {"text": "<html>"},
+        {"exc": ConnectionError},
+    ],
+)
+def test_what_heals_by_itself_is_waited_out_one_request_per_interval(context, requests_mock, clock, fault):
+    import requests
+
+    if "exc" in fault:
+        fault = {"exc": requests.ConnectionError("reset")}
+    requests_mock.get(URL, [fault, fault, OPEN])
+    assert gate(poke_interval=40).execute(context) == item()
+    assert (requests_mock.call_count, clock.slept) == (3, [40, 40])
+
+
+def test_the_next_poll_is_not_before_retry_after(context, requests_mock, clock):
+    requests_mock.get(URL, [LIMITED, SHUT, OPEN])
+    gate(poke_interval=40).execute(context)
+    assert clock.slept == [120, 40]
+
+
+def test_a_retry_after_beyond_the_timeout_does_not_outlast_it(context, requests_mock, clock):
+    requests_mock.get(URL, **{**LIMITED, "headers": {"Retry-After": "99999999"}})
+    with pytest.raises(AirflowSensorTimeout):
+        gate(poke_interval=40, timeout=300).execute(context)
+    assert sum(clock.slept) <= 300 + 40
+
+
+def test_an_interval_of_0_still_pauses(context, requests_mock, clock):
+    requests_mock.get(URL, [SHUT, OPEN])
+    gate(poke_interval=0).execute(context)
+    assert clock.slept == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ({"status_code": 400, "json": refusal()}, e.RevorRequestError),
+        ({"status_code": 401, "json": refusal("api_key_invalid")}, e.RevorAuthenticationError),
+        ({"status_code": 403, "json": refusal("permission_denied")}, e.RevorPermissionError),
+    ],
+)
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_what_does_not_heal_fails_at_once(context, requests_mock, clock, answer, error, deferrable):
+    requests_mock.get(URL, **answer)
+    with pytest.raises(error):
+        gate(deferrable=deferrable).execute(context)
+    assert (requests_mock.call_count, clock.slept) == (1, [])
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_an_unusable_connection_fails_at_once(airflow_db, context, connect, deferrable):
+    connect(password="")
+    with pytest.raises(e.RevorConfigurationError, match="no API key"):
+        gate(deferrable=deferrable).execute(context)
+    with pytest.raises(e.RevorConfigurationError, match="no Airflow connection"):
+        gate(deferrable=deferrable, revor_conn_id="nowhere").execute(context)
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_soft_fail_skips(context, requests_mock, deferrable):
+    requests_mock.get(URL, status_code=401, json=refusal())
+    with pytest.raises(AirflowSkipException):
+        gate(soft_fail=True, deferrable=deferrable).execute(context)
+
+
+def test_it_logs_once_per_change_and_nothing_personal(context, requests_mock, caplog, monkeypatch):
+    blocked = {"json": listing(item(status="credentials", can_send=False))}
+    requests_mock.get(URL, [SHUT, SHUT, blocked, blocked, LIMITED, LIMITED, OPEN])
+    monkeypatch.setattr(SendableAccountSensor, "log", logging.getLogger("gate"))
+    with caplog.at_level(logging.INFO):
+        gate().execute(context)
+    of_airflow = ("operator.py", "baseoperator.py", "sensor.py", "base.py")
+    told = [r.getMessage() for r in caplog.records if r.name == "gate" and r.filename not in of_airflow]
+    assert len(told) == 4
+    assert "can_send is false" in told[0]
+    assert "reconnect it at https://revor.ai/console/connect" in told[1]
+    assert "429 api_rate_limit_exceeded" in told[2]
+    assert told[3] == "Account acc_1 can send on email."
+    assert "ada@example.com" not in caplog.text
+    assert "sk-revor-canary" not in caplog.text
+
+
+# -- deferring -------------------------------------------------------------------------------------------
+
+
+def test_a_gate_that_is_open_does_not_defer(context, pushed, requests_mock):
+    requests_mock.get(URL, **OPEN)
+    assert gate(deferrable=True).execute(context) == item()
+    assert pushed == {"account_id": "acc_1"}
+
+
+def test_a_gate_that_is_shut_checks_once_and_defers(context, requests_mock, clock):
+    requests_mock.get(URL, **LIMITED)
+    sensor = gate(deferrable=True, channel="email", poke_interval=40)
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute(context)
+    path, kwargs = deferred.value.trigger.serialize()
+    assert path == "airflow_provider_revor.triggers.connect.SendableAccountTrigger"
+    assert kwargs == {
+        "revor_conn_id": "revor_default",
+        "channel": "email",
+        "account_id": None,
+        "poke_interval": 40.0,
+        "deadline": clock.now + 600,
+        "not_before": clock.now + 120,
+        "told": kwargs["told"],
+    }
+    assert deferred.value.method_name == "execute_complete"
+    assert deferred.value.timeout.total_seconds() >= 600
+    assert (requests_mock.call_count, clock.slept) == (1, [])
+
+
+def test_it_goes_on_with_what_the_trigger_found(context, pushed):
+    event = {"status": "success", "account": account().as_dict()}
+    assert gate(deferrable=True).execute_complete(context, event) == item()
+    assert pushed == {"account_id": "acc_1"}
+
+
+def test_it_ends_as_the_trigger_says(context):
+    with pytest.raises(AirflowSensorTimeout, match="within 600 s"):
+        gate(deferrable=True).execute_complete(context, {"status": "timeout"})
+    revoked = e.RevorAuthenticationError("Revoked.", code="api_key_invalid", status_code=401, request_id="req_1")
+    with pytest.raises(e.RevorAuthenticationError, match="Revoked") as caught:
+        gate(deferrable=True).execute_complete(context, {"status": "error", "error": revoked.as_dict()})
+    assert caught.value.request_id == "req_1"
+
+
+# -- arguments -------------------------------------------------------------------------------------------
+
+
+def test_a_bad_literal_channel_fails_when_the_dag_is_parsed():
+    with pytest.raises(ValueError, match="'sms' is no Revor channel"):
+        gate(channel="sms")
+
+
+def test_templates_are_rendered(context, requests_mock):
+    requests_mock.get(URL, json=listing(item(channel="linkedin"), item(account_id="acc_2")))
+    sensor = gate(channel="{{ params.c }}", revor_conn_id="{{ params.conn }}")
+    sensor.render_template_fields({"params": {"c": "email", "conn": "revor_default"}})
+    assert sensor.execute(context)["account_id"] == "acc_2"
+
+
+@pytest.mark.parametrize("rendered", ["", "None", None])
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_an_account_that_renders_to_nothing_is_an_error_not_any_account(context, requests_mock, rendered, deferrable):
+    requests_mock.get(URL, **OPEN)
+    sensor = gate(account_id="{{ params.a }}", deferrable=deferrable)
+    sensor.account_id = rendered
+    with pytest.raises(e.RevorValueError, match="must name an account"):
+        sensor.execute(context)
+
+
+def test_no_xcom_is_pushed_where_none_is_wanted(context, pushed, requests_mock):
+    requests_mock.get(URL, **OPEN)
+    gate(do_xcom_push=False).execute(context)
+    assert pushed == {}

@@ -1,0 +1,86 @@
+"""The example Dags, run by ``dag.test()`` in real Airflow against the sandbox over a real socket."""
+
+from __future__ import annotations
+
+import importlib.util
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.usefixtures("airflow_db")
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "example_dags" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)()
+
+
+def run(dag):
+    dag_run = dag.test()
+    states = {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()}
+    return str(dag_run.state), states
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
+def test_the_gate_waits_and_hands_the_account_on(revor_sandbox, capfd, mode):
+    dag = load("example_account_gate")
+    gate = dag.get_task("gate")
+    gate.deferrable = mode == "deferrable"
+    gate.mode = "reschedule" if mode == "reschedule" else "poke"
+    gate.poke_interval = 1.0
+    (account_id,) = [a["account_id"] for a in revor_sandbox.accounts if a["channel"] == "email" and a["status"] == "credentials"]
+
+    def reconnect():
+        # After the list and the gate's first look. Not later: `dag.test()` of Airflow 3.0 fails any sensor that
+        # is rescheduled twice.
+        revor_sandbox.wait_for_requests(2, timeout=120)
+        revor_sandbox.reconnect(account_id)
+
+    with ThreadPoolExecutor(1) as person:
+        person.submit(reconnect)
+        assert run(dag) == ("success", {"accounts": "success", "gate": "success", "use": "success"})
+
+    out = "".join(capfd.readouterr())
+    assert f"Account {account_id} can send: this is where the outreach begins." in out
+    assert "reconnect it at https://revor.ai/console/connect" in out
+    assert revor_sandbox.request_count == 3
+    assert all(record.status == 200 for record in revor_sandbox.requests)
+
+
+def test_the_list_is_expanded_over(revor_sandbox, capfd):
+    dag = load("example_list_accounts")
+    for account in revor_sandbox.accounts:
+        if account["status"] == "credentials":
+            revor_sandbox.reconnect(account["account_id"])
+    sendable = [a["account_id"] for a in revor_sandbox.accounts if a["can_send"]]
+    assert len(sendable) >= 2
+
+    state, states = run(dag)
+
+    assert (state, states["accounts"]) == ("success", "success")
+    out = "".join(capfd.readouterr())
+    for account_id in sendable:
+        assert f"{account_id} sends on" in out
+
+
+def test_a_revoked_key_fails_the_gate_at_once(revor_sandbox):
+    dag = load("example_account_gate")
+    gate = dag.get_task("gate")
+    gate.poke_interval = 1.0
+    gate.retries = 3
+
+    def revoke():
+        revor_sandbox.wait_for_requests(3, timeout=120)
+        revor_sandbox.revoke_key()
+
+    with ThreadPoolExecutor(1) as person:
+        person.submit(revoke)
+        state, states = run(dag)
+
+    assert state == "failed"
+    # Not up for a retry, though it has three.
+    assert states == {"accounts": "success", "gate": "failed", "use": "upstream_failed"}
+    assert [r.status for r in revor_sandbox.requests].count(401) == 1

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+from factories import account
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_revor.exceptions import RevorConnectionError, RevorRateLimitError
+from airflow_provider_revor.gate import Gate, WaitLog
+
+ANY, EMAIL, THAT = Gate.of(None, None), Gate.of("email", None), Gate.of(None, "acc_2")
+
+
+def test_the_first_sendable_account_of_the_channel_opens_the_gate():
+    accounts = [
+        account(account_id="acc_0", channel="linkedin"),
+        account(account_id="acc_1", can_send=False),
+        account(account_id="acc_2"),
+        account(account_id="acc_3"),
+    ]
+    assert ANY.find(accounts).account_id == "acc_0"
+    assert EMAIL.find(accounts).account_id == "acc_2"
+    assert THAT.find(accounts).account_id == "acc_2"
+    assert Gate.of("whatsapp", None).find(accounts) is None
+
+
+@given(
+    st.lists(
+        st.builds(
+            account,
+            account_id=st.sampled_from(["acc_1", "acc_2", "acc_3"]),
+            channel=st.sampled_from(["email", "linkedin", "other"]),
+            status=st.sampled_from(["ok", "credentials", "error", "new"]),
+            can_send=st.booleans(),
+        )
+    ),
+    st.sampled_from([ANY, EMAIL, THAT]),
+)
+def test_a_gate_opens_only_for_what_it_waits_for_and_otherwise_says_why(accounts, gate):
+    found = gate.find(accounts)
+    fitting = [
+        a for a in accounts if gate.channel in (None, a.channel) and gate.account_id in (None, a.account_id)
+    ]
+    if found is None:
+        assert not any(a.sendable for a in fitting)
+        reason = gate.explain(accounts)
+        assert all(a.account_id in reason for a in fitting[:20])
+        assert "ada@example.com" not in reason
+        assert "Ada" not in reason
+    else:
+        assert found in fitting
+        assert found.sendable
+
+
+def test_why_it_waits():
+    assert "No email account is connected at all" in EMAIL.explain([account(channel="linkedin")])
+    assert "No account is connected at all" in ANY.explain([])
+    assert "acc_2 is not among the 1 connected accounts" in THAT.explain([account()])
+    assert "acc_1 (email): its credentials must be updated: reconnect it at" in EMAIL.explain(
+        [account(status="credentials")]
+    )
+
+
+def test_a_long_list_is_cut():
+    reason = EMAIL.explain([account(account_id=f"acc_{n}", can_send=False) for n in range(1_000)])
+    assert "acc_19" in reason
+    assert "acc_20 " not in reason
+    assert "and 980 more" in reason
+
+
+def test_an_account_of_another_channel_can_never_open_the_gate():
+    with pytest.raises(ValueError, match="is of the channel linkedin, so it can never send on email"):
+        Gate.of("email", "acc_1").find([account(channel="linkedin")])
+
+
+class Recorder:
+    def __init__(self):
+        self.lines = []
+
+    def info(self, msg, *args):
+        self.lines.append(("info", msg % args))
+
+    def warning(self, msg, *args):
+        self.lines.append(("warning", msg % args))
+
+
+def test_the_log_tells_once_per_change():
+    recorder = Recorder()
+    log = WaitLog(recorder)
+    for reason in ("A", "A", "B", "B", "A"):
+        log.waiting(reason)
+    assert [line for _, line in recorder.lines] == ["Waiting. A", "Waiting. B", "Waiting. A"]
+
+
+def test_a_new_request_id_alone_is_no_news():
+    recorder = Recorder()
+    log = WaitLog(recorder)
+    for n in range(3):
+        log.trouble(RevorRateLimitError(f"limited (req_{n})", code="x", status_code=429))
+    log.trouble(RevorConnectionError("no answer"))
+    assert [level for level, _ in recorder.lines] == ["warning", "warning"]
+    assert "req_0" in recorder.lines[0][1]
+
+
+def test_what_the_worker_told_the_trigger_does_not_tell_again():
+    recorder = Recorder()
+    first = WaitLog(recorder)
+    first.waiting("A")
+    WaitLog(recorder, first.told).waiting("A")
+    assert len(recorder.lines) == 1

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+
+import pytest
+from factories import account, item
+
+from airflow_provider_revor import exceptions as e
+from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.triggers.connect import SendableAccountTrigger
+from airflow_provider_revor.version_compat import SHARED_POLLS
+
+SHUT, OPEN = [account(can_send=False)], [account()]
+LIMITED = e.RevorRateLimitError("limited", status_code=429, retry_after=300.0)
+
+
+@pytest.fixture
+def polls(monkeypatch):
+    """What the polls get, one after the other; the last one for ever. It counts them and the naps between."""
+
+    class Polls:
+        answers = [SHUT]
+        count = 0
+        naps: list[float] = []
+
+    polls = Polls()
+    polls.naps = []
+
+    async def list_accounts(hook, **_):
+        assert hook.max_retries == 0
+        answer = polls.answers[min(polls.count, len(polls.answers) - 1)]
+        polls.count += 1
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    sleep = asyncio.sleep
+
+    async def nap(seconds):
+        polls.naps.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(RevorHook, "alist_connect_accounts", list_accounts)
+    monkeypatch.setattr("airflow_provider_revor.triggers.connect.asyncio.sleep", nap)
+    return polls
+
+
+def events(trigger):
+    async def run():
+        return [event async for event in trigger.run()]
+
+    return asyncio.run(run())
+
+
+def payload(trigger):
+    (event,) = events(trigger)
+    return event.payload
+
+
+def test_it_can_be_made_again_from_plain_json_without_secrets(connect):
+    connect()
+    trigger = SendableAccountTrigger(channel="email", account_id="a", poke_interval=5.0, deadline=9.5, told="x")
+    path, kwargs = trigger.serialize()
+    assert path == "airflow_provider_revor.triggers.connect.SendableAccountTrigger"
+    assert json.loads(json.dumps(kwargs)) == kwargs
+    assert SendableAccountTrigger(**kwargs).serialize() == (path, kwargs)
+    assert "canary" not in repr(trigger)
+
+
+def test_it_fires_once_an_account_can_send(polls):
+    polls.answers = [SHUT, SHUT, OPEN]
+    assert payload(SendableAccountTrigger(poke_interval=40)) == {"status": "success", "account": item()}
+    assert polls.count == 3
+
+
+def test_it_sleeps_before_every_poll_and_never_less_than_asked(polls):
+    polls.answers = [SHUT] * 50 + [OPEN]
+    payload(SendableAccountTrigger(poke_interval=40))
+    assert len(polls.naps) == polls.count == 51
+    assert all(40 <= nap <= 44 for nap in polls.naps)
+    assert len(set(polls.naps)) > 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [e.RevorRateLimitError("x"), e.RevorServerError("x"), e.RevorConnectionError("x"), e.RevorResponseError("x")],
+)
+def test_what_heals_is_waited_out(polls, fault):
+    polls.answers = [fault, fault, OPEN]
+    assert payload(SendableAccountTrigger(poke_interval=40))["status"] == "success"
+    assert (polls.count, len(polls.naps)) == (3, 3)
+
+
+def test_the_next_poll_is_not_before_retry_after(polls):
+    polls.answers = [LIMITED, OPEN]
+    payload(SendableAccountTrigger(poke_interval=40))
+    assert polls.naps[0] < 45
+    assert polls.naps[1] >= 300
+
+
+def test_a_wait_that_the_worker_was_asked_for_is_kept(polls):
+    polls.answers = [OPEN]
+    payload(SendableAccountTrigger(poke_interval=40, not_before=time.time() + 1_000))
+    assert polls.naps[0] > 990
+
+
+@pytest.mark.parametrize(
+    "fault", [e.RevorAuthenticationError("x"), e.RevorPermissionError("x"), e.RevorConfigurationError("x")]
+)
+def test_what_does_not_heal_ends_the_wait_with_its_own_class(polls, fault):
+    polls.answers = [SHUT, fault]
+    ended = payload(SendableAccountTrigger(poke_interval=40))
+    assert ended["status"] == "error"
+    assert type(e.error_from_dict(ended["error"])) is type(fault)
+
+
+def test_what_nobody_foresaw_fails_the_trigger_instead_of_looping(polls):
+    polls.answers = [ZeroDivisionError("bug")]
+    with pytest.raises(ZeroDivisionError):
+        events(SendableAccountTrigger(poke_interval=40))
+
+
+def test_a_channel_that_is_none_ends_the_wait():
+    assert payload(SendableAccountTrigger(channel="sms"))["error"]["error"] == "RevorValueError"
+
+
+def test_the_deadline_ends_the_wait_even_between_polls():
+    trigger = SendableAccountTrigger(poke_interval=3600, deadline=time.time() + 0.05)
+    assert payload(trigger) == {"status": "timeout"}
+    assert payload(SendableAccountTrigger(poke_interval=3600, deadline=time.time() - 5)) == {"status": "timeout"}
+
+
+def test_an_interval_of_0_still_pauses(polls):
+    polls.answers = [SHUT] * 5 + [OPEN]
+    payload(SendableAccountTrigger(poke_interval=0))
+    assert all(nap >= 0.1 for nap in polls.naps)
+
+
+def test_a_missing_connection_is_the_end(airflow_db, monkeypatch):
+    ended = payload(SendableAccountTrigger(revor_conn_id="nowhere", poke_interval=0.1))
+    assert ended["error"]["error"] == "RevorConfigurationError"
+    assert "'nowhere'" in ended["error"]["message"]
+
+
+def test_it_logs_once_per_change_not_what_the_worker_told_and_nothing_personal(polls, caplog, monkeypatch):
+    other = [account(status="credentials")]
+    polls.answers = [SHUT, SHUT, other, other, LIMITED, LIMITED, OPEN]
+    trigger = SendableAccountTrigger(poke_interval=40)
+    monkeypatch.setattr(SendableAccountTrigger, "log", logging.getLogger("trigger"))
+    with caplog.at_level(logging.INFO):
+        (event,) = events(trigger)
+    told = [r.getMessage() for r in caplog.records if r.name == "trigger"]
+    assert len(told) == 3
+    assert "can_send is false" in told[0]
+    assert "reconnect it" in told[1]
+    assert "limited" in told[2]
+    # This is what the triggerer itself logs at INFO.
+    assert "ada@example.com" not in f"{caplog.text}{event} {event!r}"
+
+
+# -- sharing ---------------------------------------------------------------------------------------------
+
+
+def test_gates_share_a_poll_whatever_they_wait_for():
+    def key(**kwargs):
+        return SendableAccountTrigger(**kwargs).shared_stream_key()
+
+    assert key(channel="email") == key(account_id="a", deadline=5.0, told="x", not_before=1.0)
+    assert hash(key()) == hash(key(channel="linkedin"))
+    assert key() != key(revor_conn_id="other")
+    assert key() != key(poke_interval=5.0)
+
+
+@pytest.mark.skipif(not SHARED_POLLS, reason="Airflow shares streams of polls from 3.3 on")
+def test_many_gates_of_a_triggerer_cost_one_poll(polls):
+    from airflow.triggers.shared_stream import SharedStreamManager
+
+    polls.answers = [SHUT, e.RevorServerError("x"), SHUT, [account(), account(account_id="acc_2", channel="linkedin")]]
+
+    async def run():
+        manager = SharedStreamManager(
+            log=logging.getLogger("manager"), max_subscriber_queue=100, ack_timeout=60, cohort_grace_period=0
+        )
+        triggers = [
+            SendableAccountTrigger(channel=["email", "linkedin", None][n % 3], poke_interval=40) for n in range(60)
+        ]
+
+        async def wait(n, trigger):
+            key = trigger.shared_stream_key()
+            stream = manager.subscribe(trigger_id=n, trigger=trigger, key=key)
+            async for event in trigger.filter_shared_stream(stream):
+                await manager.unsubscribe(n, key)
+                return event.payload["account"]["account_id"]
+
+        found = await asyncio.gather(*(wait(n, trigger) for n, trigger in enumerate(triggers)))
+        await manager.stop_all()
+        return found
+
+    assert asyncio.run(run()) == ["acc_1", "acc_2", "acc_1"] * 20
+    assert polls.count == 4
