@@ -66,21 +66,15 @@ class Gate:
         :param accounts: All accounts of the connection, none of which opens the gate.
         """
         candidates = self._candidates(accounts)
-        if not candidates:
-            if self.account_id is not None:
-                return (
-                    f"Account {self.account_id} is not among the {len(accounts)} connected accounts: "
-                    f"connect it at {CONNECT_ACCOUNTS_URL}."
-                )
-            kind = f"{self.channel} account" if self.channel else "account"
+        kind = f"{self.channel} account" if self.channel else "account"
+        if not candidates and self.account_id is None:
             return f"No {kind} is connected at all: connect one at {CONNECT_ACCOUNTS_URL}."
-        lines = [
-            f"{account.account_id} ({account.channel}): {account.blocked_reason}"
-            for account in candidates[:_MOST_EXPLAINED]
-        ]
-        if more := len(candidates) - len(lines):
-            lines.append(f"and {more} more")
-        return "No account can send yet. " + "; ".join(lines) + "."
+        if not candidates:
+            return f"Account {self.account_id} is not connected: connect it at {CONNECT_ACCOUNTS_URL}."
+        reasons = [f"{account.account_id}: {account.blocked_reason}" for account in candidates[:_MOST_EXPLAINED]]
+        if more := len(candidates) - len(reasons):
+            reasons.append(f"and {more} more")
+        return f"No {kind} can send yet. {'; '.join(reasons)}."
 
     def _candidates(self, accounts: Sequence[ConnectAccount]) -> list[ConnectAccount]:
         return [

@@ -11,13 +11,16 @@ from airflow import __version__ as _version
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseEventTrigger as SharedPollTrigger
 
-__all__ = ["SHARED_POLLS", "Log", "SharedPollTrigger", "mask_secret"]
+__all__ = ["FORM_FROM_PROVIDER_INFO", "SHARED_POLLS", "Log", "SharedPollTrigger", "mask_secret"]
 
 _numbers = re.findall(r"\d+", _version)
 _AIRFLOW = (int(_numbers[0]), int(_numbers[1]))
 
 # Whether triggers can share a stream of polls.
 SHARED_POLLS = _AIRFLOW >= (3, 3)
+
+# Whether a connection's form is drawn from the provider info, without importing the hook.
+FORM_FROM_PROVIDER_INFO = _AIRFLOW >= (3, 2)
 
 
 class Log(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.providers.common.compat.sdk import dag, task
+
 from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 

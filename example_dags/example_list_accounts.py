@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.providers.common.compat.sdk import dag, task
+
 from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from project import ROOT
 
-ROOT = Path(__file__).parent.parent
-
-_home = tempfile.mkdtemp(prefix="revor-tests-")
+_home = Path(tempfile.mkdtemp(prefix="revor-tests-"))
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
+# From Airflow 3 on, `dag.test()` finds only what is in the Dags folder: tests put theirs beside the examples.
+_dags = _home / "dags"
+shutil.copytree(ROOT / "example_dags", _dags, ignore=shutil.ignore_patterns("__pycache__"))
 os.environ.update(
-    AIRFLOW_HOME=_home,
-    AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "example_dags"),
+    AIRFLOW_HOME=str(_home),
+    AIRFLOW__CORE__DAGS_FOLDER=str(_dags),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__CORE__UNIT_TEST_MODE="False",
 )
@@ -31,6 +36,19 @@ for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_") or 
 def airflow_db() -> None:
     """Airflow's metadata database, for what runs a Dag."""
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def dag_file(airflow_db, monkeypatch) -> Callable[[str, str], ModuleType]:
+    """Return a function that puts a file into the Dags folder and imports it."""
+    monkeypatch.syspath_prepend(str(_dags))
+
+    def write(name: str, code: str) -> ModuleType:
+        (_dags / f"{name}.py").write_text(code)
+        importlib.invalidate_caches()
+        return importlib.import_module(name)
+
+    return write
 
 
 @pytest.fixture

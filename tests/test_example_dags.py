@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import ROOT
+from project import ROOT
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "example_dags" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, name)()
+@pytest.fixture
+def load(monkeypatch):
+    """Return a function that makes an example's Dag anew."""
+    monkeypatch.syspath_prepend(str(ROOT / "example_dags"))
+    return lambda name: getattr(importlib.import_module(name), name)()
 
 
 def run(dag):
@@ -25,13 +25,15 @@ def run(dag):
 
 
 @pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
-def test_the_gate_waits_and_hands_the_account_on(revor_sandbox, capfd, mode):
+def test_the_gate_waits_and_hands_the_account_on(load, revor_sandbox, capfd, mode):
     dag = load("example_account_gate")
     gate = dag.get_task("gate")
     gate.deferrable = mode == "deferrable"
     gate.mode = "reschedule" if mode == "reschedule" else "poke"
     gate.poke_interval = 1.0
-    (account_id,) = [a["account_id"] for a in revor_sandbox.accounts if a["channel"] == "email" and a["status"] == "credentials"]
+    (account_id,) = [
+        a["account_id"] for a in revor_sandbox.accounts if a["channel"] == "email" and a["status"] == "credentials"
+    ]
 
     def reconnect():
         # After the list and the gate's first look. Not later: `dag.test()` of Airflow 3.0 fails any sensor that
@@ -50,7 +52,7 @@ def test_the_gate_waits_and_hands_the_account_on(revor_sandbox, capfd, mode):
     assert all(record.status == 200 for record in revor_sandbox.requests)
 
 
-def test_the_list_is_expanded_over(revor_sandbox, capfd):
+def test_the_list_is_expanded_over(load, revor_sandbox, capfd):
     dag = load("example_list_accounts")
     for account in revor_sandbox.accounts:
         if account["status"] == "credentials":
@@ -66,7 +68,7 @@ def test_the_list_is_expanded_over(revor_sandbox, capfd):
         assert f"{account_id} sends on" in out
 
 
-def test_a_revoked_key_fails_the_gate_at_once(revor_sandbox):
+def test_a_revoked_key_fails_the_gate_at_once(load, revor_sandbox):
     dag = load("example_account_gate")
     gate = dag.get_task("gate")
     gate.poke_interval = 1.0

@@ -67,9 +67,9 @@ class ConnectAccount:
         if self.status == "credentials":
             why = f"its credentials must be updated: reconnect it at {CONNECT_ACCOUNTS_URL}"
         elif self.status == "error":
-            why = "Revor reports an error: it is not available now"
+            why = "it is not available now"
         elif self.status == "ok":
-            why = f"can_send is false: it may not send; see {CONNECT_ACCOUNTS_URL}"
+            why = f"can_send is false: see what it may do at {CONNECT_ACCOUNTS_URL}"
         else:
             why = f"its status is {self.status!r}"
         return f"{why} (status {self.status}, lifecycle {self.lifecycle_status})"

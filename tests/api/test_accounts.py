@@ -73,7 +73,13 @@ def test_an_item_must_be_an_object(entry):
 
 @pytest.mark.parametrize(
     ("status", "can_send", "sendable"),
-    [("ok", True, True), ("ok", False, False), ("credentials", True, False), ("error", True, False), ("new", True, False)],
+    [
+        ("ok", True, True),
+        ("ok", False, False),
+        ("credentials", True, False),
+        ("error", True, False),
+        ("new", True, False),
+    ],
 )
 def test_sendable_is_status_ok_and_can_send_whatever_the_lifecycle_says(status, can_send, sendable):
     for lifecycle in ("active", "reconnect_required", "whatever"):

@@ -189,7 +189,9 @@ def test_no_header_breaks_the_reading_of_it(asked, window):
 
 @given(
     st.integers(100, 599),
-    st.one_of(st.binary(), st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps).map(str.encode)),
+    st.one_of(
+        st.binary(), st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps).map(str.encode)
+    ),
 )
 def test_any_answer_is_an_envelope_or_a_revor_error(status, content):
     try:

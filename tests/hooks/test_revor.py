@@ -107,7 +107,11 @@ def test_the_session_gives_the_key_to_no_other_host(hook, requests_mock):
     requests_mock.get("https://evil.example/", text="")
     requests_mock.get("https://revor.ai:444/", text="")
     requests_mock.get("https://revor.ai:443/", text="")
-    for url, signed in [("https://evil.example/", False), ("https://revor.ai:444/", False), ("https://revor.ai:443/", True)]:
+    for url, signed in [
+        ("https://evil.example/", False),
+        ("https://revor.ai:444/", False),
+        ("https://revor.ai:443/", True),
+    ]:
         hook.get_conn().get(url)
         assert ("Authorization" in requests_mock.last_request.headers) is signed
 
@@ -128,7 +132,11 @@ def test_a_rate_limit_is_waited_out_as_long_as_it_says(hook, requests_mock, naps
     limit = {"status_code": 429, "json": refusal("api_rate_limit_exceeded")}
     requests_mock.get(
         URL,
-        [{**limit, "headers": {"Retry-After": "7"}}, {**limit, "headers": {"X-RateLimit-Window-Ms": "1500"}}, {"json": listing()}],
+        [
+            {**limit, "headers": {"Retry-After": "7"}},
+            {**limit, "headers": {"X-RateLimit-Window-Ms": "1500"}},
+            {"json": listing()},
+        ],
     )
     assert hook.list_connect_accounts() == []
     assert naps == [7.0, 1.5]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from types import SimpleNamespace
 
 import pytest
 from factories import account, item
@@ -21,13 +22,7 @@ LIMITED = e.RevorRateLimitError("limited", status_code=429, retry_after=300.0)
 def polls(monkeypatch):
     """What the polls get, one after the other; the last one for ever. It counts them and the naps between."""
 
-    class Polls:
-        answers = [SHUT]
-        count = 0
-        naps: list[float] = []
-
-    polls = Polls()
-    polls.naps = []
+    polls = SimpleNamespace(answers=[SHUT], count=0, naps=[])
 
     async def list_accounts(hook, **_):
         assert hook.max_retries == 0
@@ -191,9 +186,9 @@ def test_many_gates_of_a_triggerer_cost_one_poll(polls):
         async def wait(n, trigger):
             key = trigger.shared_stream_key()
             stream = manager.subscribe(trigger_id=n, trigger=trigger, key=key)
-            async for event in trigger.filter_shared_stream(stream):
-                await manager.unsubscribe(n, key)
-                return event.payload["account"]["account_id"]
+            (event,) = [event async for event in trigger.filter_shared_stream(stream)]
+            await manager.unsubscribe(n, key)
+            return event.payload["account"]["account_id"]
 
         found = await asyncio.gather(*(wait(n, trigger) for n, trigger in enumerate(triggers)))
         await manager.stop_all()

@@ -1,0 +1,54 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format test-matrix test-wheel constraints clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.demo ## Watch a real Airflow wait for an account that can send, and go on (no key needed)
+	@$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.dev ## Run the tests on the newest Airflow
+	@$(BIN)/pytest
+
+lint: $(VENV)/.dev ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## Put the code into shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+test-wheel: $(VENV)/.dev ## Build the wheel, install it into a fresh environment, see what Airflow makes of it
+	@$(BIN)/pytest -m wheel
+
+test-matrix: $(VENV)/.dev ## Run the tests on Airflow 2.11, 3.0, 3.1, 3.2 and 3.3
+	@$(BIN)/nox --session tests
+
+constraints: $(VENV)/.dev ## Pin the newest versions of everything anew
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra sandbox --group dev \
+		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt pyproject.toml
+
+clean: ## Remove what the other targets made
+	@rm -rf $(VENV) .nox dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Debian splits ensurepip off: where it is missing, the machine's own pip fills the environment.
+$(BIN)/uv:
+	@echo "Setting up $(VENV) …"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11+ is needed: make PYTHON=python3.12 …")'
+	@$(PYTHON) -m venv --clear $(VENV) 2>/dev/null || { $(PYTHON) -m venv --clear --without-pip $(VENV) \
+		&& $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/uv
+	@$(INSTALL) --editable '.[sandbox]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/uv
+	@$(INSTALL) --editable '.[sandbox]' --group dev
+	@touch $@ $(VENV)/.demo

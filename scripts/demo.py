@@ -1,0 +1,138 @@
+"""
+``make demo``: a real Airflow waits until an account can send, and goes on by itself.
+
+Without REVOR_API_KEY it talks to the sandbox, a local Revor; with it, to the real service, which this Dag only reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from airflow_provider_revor.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+DAG_ID = "example_account_gate"
+
+# A person takes a moment to reconnect an account; the gate looks again every 30 seconds.
+SECONDS_TO_RECONNECT = 5
+# What the real service's accounts are given to become ready before the demo gives up.
+LONGEST_RUN = 300
+
+# What the Dag's own log lines say, in the order of the story.
+LISTED = re.compile(r"(\w+): (\d+) Connect accounts, (\d+) can send")
+WAITING = re.compile(r"Waiting\. (.+?) \[airflow\.task")
+OPENED = re.compile(r"Account (\S+) can send on (\w+)\.")
+USED = re.compile(r"Account (\S+) can send: this is where the outreach begins\.")
+
+
+def main() -> int:
+    key = os.environ.get("REVOR_API_KEY")
+    with nullcontext() if key else Sandbox() as sandbox, tempfile.TemporaryDirectory(prefix="revor-demo-") as home:
+        if sandbox:
+            connection = sandbox.connection
+            say("No REVOR_API_KEY is set: a local Revor, the sandbox, stands in. Nobody is messaged either way.")
+        else:
+            host = os.environ.get("REVOR_BASE_URL", "https://revor.ai")
+            connection = {"conn_type": "revor", "host": host, "password": key or ""}
+            say(f"REVOR_API_KEY is set: reading the real service at {host}. This Dag only ever reads.")
+        environment = {
+            **os.environ,
+            "AIRFLOW_HOME": home,
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW_CONN_REVOR_DEFAULT": json.dumps(connection),
+        }
+        say("Setting up a throw-away Airflow …")
+        airflow = [sys.executable, "-m", "airflow"]
+        migrated = subprocess.run(
+            [*airflow, "db", "migrate"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        if migrated.returncode:
+            return fail("Airflow's database could not be made", migrated.stdout.splitlines())
+        say(f"Running example_dags/{DAG_ID}.py in it: airflow dags test {DAG_ID}")
+        with running([*airflow, "dags", "test", DAG_ID], environment) as dag_run:
+            story = Story(sandbox)
+            log = list(follow(dag_run, story))
+        return story.end(dag_run.returncode, log)
+
+
+class Story:
+    """What happened so far, told as it happens."""
+
+    def __init__(self, sandbox: Sandbox | None) -> None:
+        self.sandbox = sandbox
+        self.waited = self.opened = self.used = ""
+
+    def hear(self, line: str) -> None:
+        if listed := LISTED.search(line):
+            say(f"  accounts  {listed[1]}: {listed[2]} connected, {listed[3]} can send")
+        elif (waiting := WAITING.search(line)) and not self.waited:
+            self.waited = waiting[1]
+            say("  gate      waits. " + waiting[1].replace("; ", "\n            ").replace(". ", ".\n            ", 1))
+            if self.sandbox:
+                threading.Timer(SECONDS_TO_RECONNECT, self.reconnect).start()
+        elif opened := OPENED.search(line):
+            self.opened = opened[1]
+            say(f"  gate      goes on: {opened[1]} can send on {opened[2]}")
+        elif used := USED.search(line):
+            self.used = used[1]
+            say(f"  use       was handed the account_id {used[1]}")
+
+    def reconnect(self) -> None:
+        if self.sandbox:
+            self.sandbox.reconnect("acc_email_anna")
+            say("  (a person) reconnects acc_email_anna; the gate looks again within 33 seconds")
+
+    def end(self, returncode: int, log: list[str]) -> int:
+        told = self.used and self.used == self.opened and (self.waited or not self.sandbox)
+        if returncode == 0 and told:
+            say("The Dag succeeded: it waited, and went on by itself." if self.waited else "The Dag succeeded.")
+            return 0
+        if self.waited and not self.opened:
+            return fail(f"no account could send within {LONGEST_RUN} s; the Dag itself would have waited longer", [])
+        return fail(f"the story did not happen (airflow ended with {returncode})", log)
+
+
+def follow(process: subprocess.Popen[str], story: Story) -> Iterator[str]:
+    for line in process.stdout or ():
+        story.hear(line)
+        yield line.rstrip()
+    process.wait()
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    watch = threading.Timer(LONGEST_RUN, process.kill)
+    watch.start()
+    try:
+        yield process
+    finally:
+        watch.cancel()
+        process.kill()
+        process.wait()
+
+
+def fail(why: str, log: list[str]) -> int:
+    print(*log[-40:], sep="\n", file=sys.stderr)
+    print(f"make demo: {why}", file=sys.stderr)
+    return 1
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The README shows the example Dags as they are, and what else it shows works."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from project import EXAMPLES, ROOT
+
+README = (ROOT / "README.md").read_text()
+SHOWN = dict(re.findall(r"<!-- (example_dags/\w+\.py) -->\n```python\n(.*?)```\n", README, re.DOTALL))
+SNIPPETS = re.findall(r"(?<!-->\n)```python\n(.*?)```\n", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in EXAMPLES])
+def test_an_example_is_shown_as_it_is(path):
+    assert SHOWN[path] == (ROOT / path).read_text()
+
+
+def test_every_target_that_it_names_is_there():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)`", README)) <= targets
+
+
+def test_the_use_of_the_hook_works(revor_sandbox):
+    (snippet,) = (code for code in SNIPPETS if "RevorHook" in code)
+    revor_sandbox.answer(200, {"ok": True, "items": []})
+    revor_sandbox.answer(200, {"ok": True, "item": {"id": "job_123"}})
+    names: dict = {}
+    exec(snippet, names)
+    assert (names["accounts"], names["job"]) == ([], {"id": "job_123"})
+
+
+MY_DAGS = """
+from airflow.providers.common.compat.sdk import DAG
+from airflow_provider_revor.sensors.connect import SendableAccountSensor
+
+with DAG("outreach", schedule=None) as outreach:
+    SendableAccountSensor(task_id="gate", channel="email", poke_interval=1, deferrable=True)
+"""
+
+
+def test_the_test_with_the_fixture_works(dag_file, revor_sandbox):
+    (snippet,) = (code for code in SNIPPETS if "revor_sandbox" in code)
+    dag_file("my_dags", MY_DAGS)
+    names: dict = {}
+    exec(snippet, names)
+    names["test_the_gate_waits_for_a_person"](revor_sandbox)
