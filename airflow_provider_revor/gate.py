@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_revor.api.accounts import Channel, ConnectAccount, parse_channel
+from airflow_provider_revor.api.accounts import Channel, ConnectAccount, is_nothing, parse_channel
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
-from airflow_provider_revor.exceptions import RevorTransientError, RevorValueError
+from airflow_provider_revor.exceptions import RevorValueError
 
 if TYPE_CHECKING:
     from airflow_provider_revor.version_compat import Log
@@ -39,9 +39,37 @@ class Gate:
     account_id: str | None = None
 
     @classmethod
-    def of(cls, channel: str | None, account_id: str | None) -> Gate:
-        """Return the gate for a channel and an account as a caller or a rendered template names them."""
+    def of(cls, channel: str | None, account_id: str | None, any_account: bool = True) -> Gate:
+        """
+        Return the gate for a channel and an account as a caller or a rendered template names them.
+
+        :param channel: A channel; None, an empty string or ``None`` for any.
+        :param account_id: An account's id.
+        :param any_account: Whether it may be left out.
+        :raises RevorValueError: if the channel is none of Revor's, or an account that was asked for is not named.
+        """
+        if (account_id is None and not any_account) or (account_id is not None and is_nothing(account_id)):
+            raise RevorValueError(
+                f"account_id rendered to {account_id!r}: it must name an account. Leave it out to wait for any."
+            )
         return cls(parse_channel(channel), account_id)
+
+    def candidates(self, accounts: Sequence[ConnectAccount]) -> list[ConnectAccount]:
+        """
+        Return the accounts that could open the gate, sendable or not, in Revor's order.
+
+        :param accounts: All accounts of the connection.
+        :raises RevorValueError: if the account waited for is of another channel: that never changes.
+        """
+        found = [account for account in accounts if self.account_id in (None, account.account_id)]
+        if self.channel is None:
+            return found
+        if self.account_id is not None and found and found[0].channel != self.channel:
+            raise RevorValueError(
+                f"Account {self.account_id} is of the channel {found[0].channel}, so it can never send on "
+                f"{self.channel}: give the gate that channel, or another account."
+            )
+        return [account for account in found if account.channel == self.channel]
 
     def find(self, accounts: Sequence[ConnectAccount]) -> ConnectAccount | None:
         """
@@ -51,13 +79,7 @@ class Gate:
         :return: The account, or None while the gate stays shut.
         :raises RevorValueError: if the account waited for is of another channel: that never changes.
         """
-        for account in accounts:
-            if account.account_id == self.account_id and self.channel not in (None, account.channel):
-                raise RevorValueError(
-                    f"Account {self.account_id} is of the channel {account.channel}, so it can never send on "
-                    f"{self.channel}: give the gate that channel, or another account."
-                )
-        return next((account for account in self._candidates(accounts) if account.sendable), None)
+        return next((account for account in self.candidates(accounts) if account.sendable), None)
 
     def explain(self, accounts: Sequence[ConnectAccount]) -> str:
         """
@@ -65,7 +87,7 @@ class Gate:
 
         :param accounts: All accounts of the connection, none of which opens the gate.
         """
-        candidates = self._candidates(accounts)
+        candidates = self.candidates(accounts)
         kind = f"{self.channel} account" if self.channel else "account"
         if not candidates and self.account_id is None:
             return f"No {kind} is connected at all: connect one at {CONNECT_ACCOUNTS_URL}."
@@ -75,13 +97,6 @@ class Gate:
         if more := len(candidates) - len(reasons):
             reasons.append(f"and {more} more")
         return f"No {kind} can send yet. {'; '.join(reasons)}."
-
-    def _candidates(self, accounts: Sequence[ConnectAccount]) -> list[ConnectAccount]:
-        return [
-            account
-            for account in accounts
-            if self.channel in (None, account.channel) and self.account_id in (None, account.account_id)
-        ]
 
 
 class WaitLog:
@@ -101,11 +116,12 @@ class WaitLog:
         if self._is_news(reason):
             self._log.info("Waiting. %s", reason)
 
-    def trouble(self, error: RevorTransientError) -> None:
-        """Tell that a poll failed in a way that may heal, if that is news."""
+    def trouble(self, error: Exception) -> None:
+        """Tell that a poll failed and is waited out, if that is news."""
         # The message holds a new request id each time, so that it alone would always be news.
-        if self._is_news(f"{type(error).__name__} {error.status_code} {error.code}"):
-            self._log.warning("Could not learn which accounts can send, waiting on: %s", error)
+        kind = (type(error).__name__, getattr(error, "status_code", None), getattr(error, "code", None))
+        if self._is_news(str(kind)):
+            self._log.warning("Could not learn which accounts can send, waiting on: %s: %s", kind[0], error)
 
     def _is_news(self, what: str) -> bool:
         mark = hashlib.sha256(what.encode(errors="replace")).hexdigest()[:16]

@@ -9,15 +9,32 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow import __version__ as _version
 
 if TYPE_CHECKING:
+    from airflow.triggers.base import BaseEventTrigger as EventTrigger
     from airflow.triggers.base import BaseEventTrigger as SharedPollTrigger
 
-__all__ = ["FORM_FROM_PROVIDER_INFO", "SHARED_POLLS", "Log", "SharedPollTrigger", "mask_secret"]
+__all__ = [
+    "ASSET_WATCHERS",
+    "FORM_FROM_PROVIDER_INFO",
+    "SHARED_POLLS",
+    "START_FROM_TRIGGER",
+    "EventTrigger",
+    "Log",
+    "SharedPollTrigger",
+    "mask_secret",
+]
 
 _numbers = re.findall(r"\d+", _version)
 _AIRFLOW = (int(_numbers[0]), int(_numbers[1]))
 
+# Whether an asset can be watched by a trigger.
+ASSET_WATCHERS = _AIRFLOW >= (3, 0)
+
 # Whether triggers can share a stream of polls.
 SHARED_POLLS = _AIRFLOW >= (3, 3)
+
+# Whether a task can begin, and a pure gate end, in the triggerer. Older ones do not render the templates of such a
+# task (2.11), or ignore that it asks for it (3.0 to 3.2).
+START_FROM_TRIGGER = _AIRFLOW >= (3, 3)
 
 # Whether a connection's form is drawn from the provider info, without importing the hook.
 FORM_FROM_PROVIDER_INFO = _AIRFLOW >= (3, 2)
@@ -35,10 +52,11 @@ class Log(Protocol):
 
 def __getattr__(name: str) -> Any:
     # Looked up late: what needs no trigger does not pay for importing them.
-    if name == "SharedPollTrigger":
+    if name in ("EventTrigger", "SharedPollTrigger"):
         from airflow.triggers import base
 
-        return base.BaseEventTrigger if SHARED_POLLS else base.BaseTrigger
+        has_it = ASSET_WATCHERS if name == "EventTrigger" else SHARED_POLLS
+        return base.BaseEventTrigger if has_it else base.BaseTrigger
     raise AttributeError(name)
 
 

@@ -16,9 +16,6 @@ from airflow_provider_revor.exceptions import RevorValueError
 
 ACCOUNTS_PATH = f"{API_ROOT}/connect/accounts"
 
-# What Jinja makes of a None in a template: a Dag's optional parameter that was left out.
-_NOTHING = ("", "none")
-
 
 class Channel(StrEnum):
     """A channel that Revor sends on."""
@@ -91,6 +88,11 @@ _REQUIRED: dict[str, tuple[type, str]] = {
 }
 
 
+def is_nothing(value: object) -> bool:
+    """Return whether a rendered template says nothing: None, or what Jinja makes of an argument left out."""
+    return value is None or (isinstance(value, str) and value.strip().lower() in ("", "none"))
+
+
 def parse_channel(value: str | None) -> Channel | None:
     """
     Return the channel that a caller or a rendered template names.
@@ -98,10 +100,10 @@ def parse_channel(value: str | None) -> Channel | None:
     :param value: A channel; None, an empty string or ``None`` for no channel in particular.
     :raises RevorValueError: (a ValueError) if it is no channel of Revor's.
     """
-    if value is None or (isinstance(value, str) and value.strip().lower() in _NOTHING):
+    if is_nothing(value):
         return None
     try:
-        return Channel(value)
+        return Channel(str(value))
     except ValueError:
         choices = ", ".join(channel.value for channel in Channel)
         raise RevorValueError(f"{value!r} is no Revor channel: use one of {choices}.") from None
@@ -115,11 +117,9 @@ def parse_can_send(value: bool | str | None) -> bool | None:
         ``None`` for no filter.
     :raises RevorValueError: (a ValueError) for anything else.
     """
-    if value is None or isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    if text in _NOTHING:
+    if is_nothing(value):
         return None
+    text = str(value).strip().lower()
     if text in ("true", "1"):
         return True
     if text in ("false", "0"):

@@ -1,49 +1,55 @@
-"""Waiting for a Connect account in the triggerer."""
+"""Waiting for a Connect account in the triggerer: a gate, and an asset's watcher."""
 
 from __future__ import annotations
 
 import asyncio
-import random
+import hashlib
+import json
 import time
-from collections.abc import AsyncIterator, Hashable
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Literal
 
-from airflow.triggers.base import TriggerEvent
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_revor.api.accounts import ConnectAccount
-from airflow_provider_revor.exceptions import RevorError, RevorTransientError
-from airflow_provider_revor.gate import MIN_POKE_INTERVAL, Gate, WaitLog
-from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.version_compat import SharedPollTrigger
-
-# What a poll of the shared stream yields: the whole list, or why it could not be had.
-Poll = list[ConnectAccount] | Exception
-
-# Upwards only: nobody polls faster than asked, and several triggerers don't stay in step.
-_JITTER = 0.1
+from airflow_provider_revor.api.accounts import ConnectAccount, parse_channel
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError, RevorTransientError, RevorValueError
+from airflow_provider_revor.gate import Gate, WaitLog
+from airflow_provider_revor.triggers.polling import AccountPolls, Poll
+from airflow_provider_revor.version_compat import ASSET_WATCHERS, START_FROM_TRIGGER, EventTrigger, SharedPollTrigger
 
 
-class SendableAccountTrigger(SharedPollTrigger):
+class _DiscreetEvent(TriggerEvent):
+    """An event that the triggerer's log line does not show: it holds personal data of an account."""
+
+    def __repr__(self) -> str:
+        return f"TriggerEvent<{self.payload.get('status')}>"
+
+    __str__ = __repr__
+
+
+class SendableAccountTrigger(AccountPolls, SharedPollTrigger):
     """
     Wait until a Connect account can send.
 
-    It fires once, with a payload that :meth:`.SendableAccountSensor.execute_complete` understands:
-    ``{"status": "success", "account": {…}}``, ``{"status": "error", "error": {…}}`` or
-    ``{"status": "timeout"}``. What heals by itself is waited out; anything else ends the wait as an error.
-
-    On Airflow 3.3+ all triggers of a connection and an interval share one poll in each triggerer, whatever
-    channel or account each of them waits for; on older ones each polls by itself. The connection is looked up
-    anew at each poll, so that a new key is used and a deleted connection noticed.
+    It fires once, with a payload that :class:`.SendableAccountSensor` understands:
+    ``{"status": "success", "account": {…}}``, ``{"status": "error", "error": {…}}``, ``{"status": "timeout"}`` or
+    ``{"status": "execution_timeout"}``. What heals by itself is waited out; anything else ends the wait as an error.
 
     Source: ``GET /api/v1/connect/accounts`` — List Connect Accounts.
 
-    :param revor_conn_id: The Airflow connection, of the type ``revor``.
+    :param revor_conn_id: The Airflow connection, of the type ``revor``. (templated when started from the trigger)
     :param channel: Any account of this channel: ``email``, ``linkedin`` or ``whatsapp``; None for any channel.
-    :param account_id: That very account; None for any.
+        (templated when started from the trigger)
+    :param account_id: That very account. (templated when started from the trigger)
+    :param any_account: Whether no account in particular is waited for; where False, ``account_id`` must name one.
     :param poke_interval: Seconds between two polls.
+    :param first_poll_at: When the first poll may be, in seconds since the epoch; None for at once.
     :param deadline: When to give up, in seconds since the epoch; None for never.
-    :param not_before: When the first poll may be, in seconds since the epoch, where that is later than an
-        interval from now; None for no such wish.
+    :param deadline_status: What the payload says when it gives up: ``timeout`` or ``execution_timeout``.
+    :param silent_fail: Whether what trying again might heal is waited out too, whatever it is.
+    :param end_from_trigger: Whether the task succeeds straight from the triggerer, without any XCom; where Airflow
+        cannot do that, it resumes on a worker.
     :param told: The mark of what the log has been told already; see :class:`.WaitLog`.
     """
 
@@ -53,57 +59,46 @@ class SendableAccountTrigger(SharedPollTrigger):
     def __init__(
         self,
         *,
-        revor_conn_id: str = RevorHook.default_conn_name,
+        revor_conn_id: str = "revor_default",
         channel: str | None = None,
         account_id: str | None = None,
+        any_account: bool = True,
         poke_interval: float = 60.0,
+        first_poll_at: float | None = None,
         deadline: float | None = None,
-        not_before: float | None = None,
+        deadline_status: Literal["timeout", "execution_timeout"] = "timeout",
+        silent_fail: bool = False,
+        end_from_trigger: bool = False,
         told: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.revor_conn_id = revor_conn_id
         self.channel = channel
         self.account_id = account_id
+        self.any_account = any_account and account_id is None
         self.poke_interval = poke_interval
+        self.first_poll_at = first_poll_at
         self.deadline = deadline
-        self.not_before = not_before
+        self.deadline_status = deadline_status
+        self.silent_fail = silent_fail
+        self.end_from_trigger = end_from_trigger
         self.told = told
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
-        cls = type(self)
-        return f"{cls.__module__}.{cls.__qualname__}", {
+        return self.path, {
             "revor_conn_id": self.revor_conn_id,
             "channel": self.channel,
             "account_id": self.account_id,
+            "any_account": self.any_account,
             "poke_interval": self.poke_interval,
+            "first_poll_at": self.first_poll_at,
             "deadline": self.deadline,
-            "not_before": self.not_before,
+            "deadline_status": self.deadline_status,
+            "silent_fail": self.silent_fail,
+            "end_from_trigger": self.end_from_trigger,
             "told": self.told,
         }
-
-    def shared_stream_key(self) -> Hashable:
-        """Return what polls have in common: the connection and the interval."""
-        return ("airflow_provider_revor.connect_accounts", self.revor_conn_id, self.poke_interval)
-
-    @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Poll]:
-        """
-        Poll for the list of accounts for ever.
-
-        What fails is yielded as a value: an exception raised here would fail every trigger of the stream. The
-        first poll comes an interval after the start, since a worker has asked just before.
-
-        :param kwargs: The arguments of one of the triggers that share the stream.
-        """
-        interval = max(kwargs["poke_interval"], MIN_POKE_INTERVAL)
-        wait = max(interval, (kwargs.get("not_before") or 0) - time.time())
-        while True:
-            await asyncio.sleep(wait * (1 + _JITTER * random.random()))  # noqa: S311
-            poll = await _poll(kwargs["revor_conn_id"])
-            wait = max(interval, getattr(poll, "retry_after", None) or 0)
-            yield poll
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Poll]) -> AsyncIterator[TriggerEvent]:
         """
@@ -116,45 +111,155 @@ class SendableAccountTrigger(SharedPollTrigger):
             async with asyncio.timeout(left):
                 payload = await self._wait(shared_stream)
         except TimeoutError:
-            payload = {"status": "timeout"}
-        yield _DiscreetEvent(payload=payload)
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll alone: below Airflow 3.3, and under ``airflow dags test``."""
-        async for event in self.filter_shared_stream(self.open_shared_stream(self.serialize()[1])):
-            yield event
+            payload = {"status": self.deadline_status}
+        if payload["status"] == "success" and self.end_from_trigger and START_FROM_TRIGGER:
+            yield TaskSuccessEvent()
+        else:
+            yield _DiscreetEvent(payload=payload)
 
     async def _wait(self, polls: AsyncIterator[Poll]) -> dict[str, Any]:
         wait_log = WaitLog(self.log, self.told)
         try:
-            gate = Gate.of(self.channel, self.account_id)
+            gate = Gate.of(self.channel, self.account_id, self.any_account)
             async for poll in polls:
-                if isinstance(poll, RevorTransientError):
-                    wait_log.trouble(poll)
-                    continue
                 if isinstance(poll, Exception):
-                    raise poll
-                if account := gate.find(poll):
+                    if not isinstance(poll, RevorTransientError) and (
+                        not self.silent_fail or isinstance(poll, AirflowFailException)
+                    ):
+                        raise poll
+                    wait_log.trouble(poll)
+                elif account := gate.find(poll):
+                    self.log.info("Account %s can send on %s.", account.account_id, account.channel)
                     return {"status": "success", "account": account.as_dict()}
-                wait_log.waiting(gate.explain(poll))
+                else:
+                    wait_log.waiting(gate.explain(poll))
         except RevorError as e:
             return {"status": "error", "error": e.as_dict()}
         raise RuntimeError("The stream of polls has ended, which it never does by itself.")
 
 
-class _DiscreetEvent(TriggerEvent):
-    """An event that the triggerer's log line does not show: it holds personal data of an account."""
+class SendableAccountEventTrigger(AccountPolls, EventTrigger):
+    """
+    Tell an asset's watcher when Connect accounts become sendable, or fall out; for Airflow 3.0+.
 
-    def __repr__(self) -> str:
-        return f"TriggerEvent<status={self.payload['status']!r}>"
+    ``becomes="sendable"``: one event when the channel (or the account), having had no sendable account, has one; its
+    payload is the account's dict. ``becomes="blocked"``: one event for each account that could send and no longer
+    can; its payload is the account's dict with ``blocked_reason``, or ``account_id`` and ``blocked_reason`` alone where
+    the account is gone.
 
-    __str__ = __repr__
+    How things stand at the first look is no change, and no event. On Airflow 3.3+ the last state is kept in the
+    asset's state store, so that a change while the triggerer was down is told and none is told twice; on older ones
+    a triggerer that restarts looks at everything for the first time.
 
+    It never ends by itself: what fails is logged, once per change, and asked again after the interval.
 
-async def _poll(revor_conn_id: str) -> Poll:
-    try:
-        # No retries: the next poll is the retry, and a limit that is shared is best left alone.
-        async with RevorHook(revor_conn_id, max_retries=0) as hook:
-            return await hook.alist_connect_accounts()
-    except Exception as e:
-        return e
+    Source: ``GET /api/v1/connect/accounts`` — List Connect Accounts.
+
+    :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``.
+    :param channel: Accounts of this channel: ``email``, ``linkedin`` or ``whatsapp``; None, the default, for all.
+    :param account_id: That very account; None, the default, for any.
+    :param becomes: ``sendable``, the default, or ``blocked``.
+    :param poke_interval: Seconds between two polls. Default: 60.
+    :raises RevorValueError: (a ValueError) when the Dag is parsed, if an argument cannot be used.
+    :raises RevorConfigurationError: when the Dag is parsed by an Airflow that has no asset watchers.
+    """
+
+    def __init__(
+        self,
+        *,
+        revor_conn_id: str = "revor_default",
+        channel: str | None = None,
+        account_id: str | None = None,
+        becomes: Literal["sendable", "blocked"] = "sendable",
+        poke_interval: float = 60.0,
+    ) -> None:
+        if not ASSET_WATCHERS:
+            raise RevorConfigurationError("SendableAccountEventTrigger is for asset watchers: they take Airflow 3.0+.")
+        if becomes not in ("sendable", "blocked"):
+            raise RevorValueError(f"becomes={becomes!r}: use 'sendable' or 'blocked'.")
+        super().__init__()  # type: ignore[no-untyped-call]
+        wanted = parse_channel(channel)
+        self.revor_conn_id = revor_conn_id
+        self.channel = wanted.value if wanted else None
+        self.account_id = account_id
+        self.becomes = becomes
+        self.poke_interval = poke_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
+        return self.path, {
+            "revor_conn_id": self.revor_conn_id,
+            "channel": self.channel,
+            "account_id": self.account_id,
+            "becomes": self.becomes,
+            "poke_interval": self.poke_interval,
+        }
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Poll]) -> AsyncIterator[TriggerEvent]:
+        """
+        Fire for each change.
+
+        :param shared_stream: What :meth:`open_shared_stream` yields.
+        """
+        wait_log = WaitLog(self.log)
+        gate = Gate.of(self.channel, self.account_id)
+        before = await self._recall()
+        async for poll in shared_stream:
+            try:
+                if isinstance(poll, Exception):
+                    raise poll
+                accounts = gate.candidates(poll)
+            except Exception as e:
+                # A watcher that ends is started again at once: a loop without a pause.
+                wait_log.trouble(e)
+                continue
+            now = [account.account_id for account in accounts if account.sendable]
+            if before is not None:
+                for payload in self._changes(before, accounts):
+                    yield _DiscreetEvent(payload=payload)
+            if now != before:
+                await self._remember(now)
+                before = now
+
+    def _changes(self, before: list[str], accounts: list[ConnectAccount]) -> Iterator[dict[str, Any]]:
+        if self.becomes == "sendable":
+            first = next((account for account in accounts if account.sendable), None)
+            if first and not before:
+                yield first.as_dict()
+            return
+        known = {account.account_id: account for account in accounts}
+        for account_id in before:
+            account = known.get(account_id)
+            if account is None:
+                yield {"account_id": account_id, "blocked_reason": "it is not connected any more"}
+            elif not account.sendable:
+                yield {**account.as_dict(), "blocked_reason": account.blocked_reason}
+
+    async def _recall(self) -> list[str] | None:
+        """Return which accounts could send at the last look, before a restart; None if that is not known."""
+        try:
+            return await self._store.aget(self._state_key) if self._store else None
+        except Exception as e:
+            self._forgetful(e)
+            return None
+
+    async def _remember(self, sendable: list[str]) -> None:
+        try:
+            if self._store:
+                await self._store.aset(self._state_key, sendable)
+        except Exception as e:
+            self._forgetful(e)
+
+    def _forgetful(self, error: Exception) -> None:
+        # Several assets with the very same watcher share one trigger, whose state has no single place.
+        self.log.warning("What this watcher saw last is not kept across a restart: %s", error)
+
+    @property
+    def _store(self) -> Any:
+        return getattr(self, "asset_state_store", None)
+
+    @property
+    def _state_key(self) -> str:
+        # An asset may have several watchers; what differs only in the interval has the same state.
+        what = json.dumps([self.revor_conn_id, self.channel, self.account_id, self.becomes])
+        return f"airflow_provider_revor.{hashlib.sha256(what.encode()).hexdigest()[:16]}"

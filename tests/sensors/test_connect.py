@@ -184,9 +184,13 @@ def test_a_gate_that_is_shut_checks_once_and_defers(context, requests_mock, cloc
         "revor_conn_id": "revor_default",
         "channel": "email",
         "account_id": None,
+        "any_account": True,
         "poke_interval": 40.0,
+        "first_poll_at": clock.now + 120,
         "deadline": clock.now + 600,
-        "not_before": clock.now + 120,
+        "deadline_status": "timeout",
+        "silent_fail": False,
+        "end_from_trigger": False,
         "told": kwargs["told"],
     }
     assert deferred.value.method_name == "execute_complete"

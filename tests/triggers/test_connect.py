@@ -75,8 +75,9 @@ def test_it_sleeps_before_every_poll_and_never_less_than_asked(polls):
     polls.answers = [SHUT] * 50 + [OPEN]
     payload(SendableAccountTrigger(poke_interval=40))
     assert len(polls.naps) == polls.count == 51
-    assert all(40 <= nap <= 44 for nap in polls.naps)
-    assert len(set(polls.naps)) > 1
+    assert polls.naps[0] == 0
+    assert all(40 <= nap <= 44 for nap in polls.naps[1:])
+    assert len(set(polls.naps)) > 2
 
 
 @pytest.mark.parametrize(
@@ -92,13 +93,12 @@ def test_what_heals_is_waited_out(polls, fault):
 def test_the_next_poll_is_not_before_retry_after(polls):
     polls.answers = [LIMITED, OPEN]
     payload(SendableAccountTrigger(poke_interval=40))
-    assert polls.naps[0] < 45
     assert polls.naps[1] >= 300
 
 
-def test_a_wait_that_the_worker_was_asked_for_is_kept(polls):
+def test_the_first_poll_waits_as_long_as_the_worker_says(polls):
     polls.answers = [OPEN]
-    payload(SendableAccountTrigger(poke_interval=40, not_before=time.time() + 1_000))
+    payload(SendableAccountTrigger(poke_interval=40, first_poll_at=time.time() + 1_000))
     assert polls.naps[0] > 990
 
 
@@ -123,15 +123,18 @@ def test_a_channel_that_is_none_ends_the_wait():
 
 
 def test_the_deadline_ends_the_wait_even_between_polls():
-    trigger = SendableAccountTrigger(poke_interval=3600, deadline=time.time() + 0.05)
-    assert payload(trigger) == {"status": "timeout"}
-    assert payload(SendableAccountTrigger(poke_interval=3600, deadline=time.time() - 5)) == {"status": "timeout"}
+    now = time.time()
+    waiting = {"poke_interval": 3600, "first_poll_at": now + 3600}
+    assert payload(SendableAccountTrigger(**waiting, deadline=now + 0.05)) == {"status": "timeout"}
+    assert payload(SendableAccountTrigger(**waiting, deadline=now - 5)) == {"status": "timeout"}
+    running_out = SendableAccountTrigger(**waiting, deadline=now, deadline_status="execution_timeout")
+    assert payload(running_out) == {"status": "execution_timeout"}
 
 
 def test_an_interval_of_0_still_pauses(polls):
     polls.answers = [SHUT] * 5 + [OPEN]
     payload(SendableAccountTrigger(poke_interval=0))
-    assert all(nap >= 0.1 for nap in polls.naps)
+    assert all(nap >= 0.1 for nap in polls.naps[1:])
 
 
 def test_a_missing_connection_is_the_end(airflow_db, monkeypatch):
@@ -148,10 +151,11 @@ def test_it_logs_once_per_change_not_what_the_worker_told_and_nothing_personal(p
     with caplog.at_level(logging.INFO):
         (event,) = events(trigger)
     told = [r.getMessage() for r in caplog.records if r.name == "trigger"]
-    assert len(told) == 3
+    assert len(told) == 4
     assert "can_send is false" in told[0]
     assert "reconnect it" in told[1]
     assert "limited" in told[2]
+    assert told[3] == "Account acc_1 can send on email."
     # This is what the triggerer itself logs at INFO.
     assert "ada@example.com" not in f"{caplog.text}{event} {event!r}"
 
@@ -163,7 +167,7 @@ def test_gates_share_a_poll_whatever_they_wait_for():
     def key(**kwargs):
         return SendableAccountTrigger(**kwargs).shared_stream_key()
 
-    assert key(channel="email") == key(account_id="a", deadline=5.0, told="x", not_before=1.0)
+    assert key(channel="email") == key(account_id="a", deadline=5.0, told="x", first_poll_at=1.0)
     assert hash(key()) == hash(key(channel="linkedin"))
     assert key() != key(revor_conn_id="other")
     assert key() != key(poke_interval=5.0)

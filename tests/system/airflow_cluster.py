@@ -1,0 +1,322 @@
+"""A real Airflow of a test's own: every component a process, on 127.0.0.1, with a home that is thrown away."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import psutil
+import requests
+from cryptography.fernet import Fernet
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+
+
+class Component:
+    """
+    One component of Airflow: a process with all that it starts, in a session of its own.
+
+    :param arguments: what comes after ``airflow``.
+    :param env: the whole environment.
+    :param log: where the output goes.
+    """
+
+    def __init__(self, arguments: list[str], env: Mapping[str, str], log: Path) -> None:
+        self.name = log.stem
+        self.log = log
+        self._wanted = True
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *arguments],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def alive(self) -> bool:
+        """Whether its first process runs."""
+        return self._process.poll() is None
+
+    @property
+    def lost(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._wanted and not self.alive
+
+    def processes(self) -> list[psutil.Process]:
+        """All its processes. Tasks have process groups of their own, but nothing in Airflow leaves the session."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(ProcessLookupError, psutil.NoSuchProcess):
+                if os.getsid(process.pid) == self._process.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def stop(self, timeout: float = 20) -> None:
+        """Ask it to end, as an administrator does; what is still there after the timeout is killed."""
+        self._wanted = False
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it as a crash of its machine does: SIGKILL to every process."""
+        self._wanted = False
+        # Once more after each round: a process may have forked in between.
+        while processes := self.processes():
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(processes, timeout=5)
+        self._process.wait()
+
+    def tail(self, lines: int = 30) -> str:
+        """The end of its output."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class AirflowCluster:
+    """
+    An api-server, a scheduler with a LocalExecutor, a dag-processor and triggerers, for a ``with`` block.
+
+    The metadata database is SQLite with a write-ahead log and a long busy timeout, which bears two triggerers and
+    a hundred gates. Nothing but the processes started here is ever ended.
+
+    :param home: an empty folder, the AIRFLOW_HOME.
+    :param dags: the source of each Dag file, by the name of the file.
+    :param config: more of Airflow's options, as environment variables.
+    """
+
+    def __init__(self, home: Path, dags: Mapping[str, str], config: Mapping[str, str] | None = None) -> None:
+        self.home = home
+        self.components: list[Component] = []
+        self._database = home / "airflow.db"
+        self._fernet = Fernet(key := Fernet.generate_key())
+        self._url = f"http://{HOST}:{(port := _free_port())}"
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+        dags_folder = home / "dags"
+        dags_folder.mkdir()
+        for name, source in dags.items():
+            (dags_folder / name).write_text(source)
+
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("AIRFLOW") and not name.lower().endswith("_proxy")
+        }
+        self._env = {
+            **inherited,
+            "NO_COLOR": "1",
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__API__BASE_URL": self._url,
+            "AIRFLOW__API__HOST": HOST,
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__SECRET_KEY": secrets.token_hex(),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self._url}/execution/",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__FERNET_KEY": key.decode(),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}?timeout=60",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+            # A killed triggerer's gates are taken over after so many seconds.
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+            # One takes so many gates at a time, so that two share the work.
+            "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": "5",
+            # A worker may notice only then that its task has ended; by default, after 5 seconds.
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            **(config or {}),
+        }
+
+    def __enter__(self) -> Self:
+        try:
+            self._migrate()
+            self.api_server = self._start("api-server", "--workers", "1")
+            self.scheduler = self._start("scheduler", "--skip-serve-logs")
+            self.dag_processor = self._start("dag-processor")
+            self.start_triggerer()
+            self.wait_until(self._healthy, "a healthy Airflow")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End every component that runs."""
+        self._http.close()
+        # The api-server last: tasks and the scheduler talk to it to the end.
+        for component in reversed(self.components):
+            component.stop()
+
+    def start_triggerer(self) -> Component:
+        """Start one more triggerer; returns when it runs."""
+        (before,) = self.sql("SELECT coalesce(max(id), 0) AS id FROM job")
+        triggerer = self._start("triggerer", "--skip-serve-logs")
+        self.wait_until(
+            lambda: self.sql(
+                "SELECT id FROM job WHERE job_type = 'TriggererJob' AND state = 'running' AND id > ?", before["id"]
+            ),
+            "a running triggerer",
+        )
+        return triggerer
+
+    @property
+    def triggerers(self) -> list[Component]:
+        """The triggerers that run."""
+        return [
+            component for component in self.components if component.name.startswith("triggerer") and component.alive
+        ]
+
+    # What goes on
+
+    def sql(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        """Read the metadata database; each row by the names of its columns."""
+        with closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True, timeout=60)) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(query, parameters)]
+
+    def tasks(self, dag_id: str) -> dict[str, dict[str, Any]]:
+        """What is known of each task instance of a Dag that was triggered once, by its task_id."""
+        rows = self.sql("SELECT task_id, state, try_number, trigger_id FROM task_instance WHERE dag_id = ?", dag_id)
+        return {row.pop("task_id"): row for row in rows}
+
+    def states(self, dag_id: str) -> Counter[str]:
+        """How many task instances of a Dag are in each state."""
+        return Counter(str(task["state"]) for task in self.tasks(dag_id).values())
+
+    def xcoms(self, dag_id: str, key: str) -> dict[str, Any]:
+        """The XComs with one key, decoded, by task_id."""
+        rows = self.sql("SELECT task_id, value FROM xcom WHERE dag_id = ? AND key = ?", dag_id, key)
+        # Encoded once by the worker, and once more for the column.
+        return {row["task_id"]: json.loads(json.loads(row["value"])) for row in rows}
+
+    def triggers(self, dag_id: str) -> list[dict[str, Any]]:
+        """The triggers that task instances of a Dag wait for, their ``kwargs`` as the text of a JSON object."""
+        rows = self.sql(
+            "SELECT trigger.id, classpath, triggerer_id, kwargs FROM trigger "
+            "JOIN task_instance ON task_instance.trigger_id = trigger.id WHERE dag_id = ?",
+            dag_id,
+        )
+        for row in rows:
+            # Airflow 3.3 encrypts them only where a wait begins in the triggerer.
+            if not row["kwargs"].startswith("{"):
+                row["kwargs"] = self._fernet.decrypt(row["kwargs"]).decode()
+        return rows
+
+    def task_log(self, dag_id: str, task_id: str) -> str:
+        """All that a task has logged, on workers and in triggerers, in all its tries."""
+        files = sorted((self.home / "logs").glob(f"dag_id={dag_id}/*/task_id={task_id}/*.log"))
+        return "".join(file.read_text() for file in files)
+
+    def finished_runs(self, dag_id: str) -> int:
+        """How often the scheduler has learned that a worker is done with a task of a Dag, deferred or ended."""
+        return self.scheduler.log.read_text().count(f"TaskInstance Finished: dag_id={dag_id},")
+
+    def running_tasks(self) -> int:
+        """How many tasks workers run at this moment."""
+        # Each worker of the LocalExecutor is a process that forks one more for the task it runs.
+        workers = psutil.Process(self.scheduler.processes()[0].pid).children()
+        return sum(len(worker.children()) for worker in workers)
+
+    # What people do
+
+    def api(self, method: str, path: str, **json_body: Any) -> Any:
+        """Call Airflow's REST API, version 2, as an admin."""
+        if "Authorization" not in self._http.headers:
+            token = self._http.get(f"{self._url}/auth/token", timeout=60).json()["access_token"]
+            self._http.headers["Authorization"] = f"Bearer {token}"
+        response = self._http.request(method, f"{self._url}/api/v2{path}", json=json_body or None, timeout=60)
+        if not response.ok:
+            raise RuntimeError(f"{method} {path}: {response.status_code} {response.text}")
+        return response.json() if response.content else None
+
+    def trigger(self, dag_id: str) -> str:
+        """Trigger a Dag once the dag-processor has seen it; returns the run_id."""
+        self.wait_until(
+            lambda: self.sql("SELECT 1 FROM serialized_dag WHERE dag_id = ?", dag_id), f"the Dag {dag_id} to be parsed"
+        )
+        return self.api("POST", f"/dags/{dag_id}/dagRuns", logical_date=None)["dag_run_id"]
+
+    def wait_until(self, condition: Callable[[], T], what: str, timeout: float = 180) -> T:
+        """
+        Wait until a condition holds.
+
+        :param condition: asked twice a second.
+        :param what: what is waited for.
+        :param timeout: the longest wait, in seconds.
+        :return: what the condition gave.
+        :raises TimeoutError: if it does not hold by then.
+        :raises RuntimeError: if a component ends by itself.
+        """
+        end = time.monotonic() + timeout
+        while not (result := condition()):
+            for component in self.components:
+                if component.lost:
+                    raise RuntimeError(f"{component.name} has ended by itself:\n{component.tail()}")
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {timeout:g} s in vain for {what}")
+            time.sleep(0.5)
+        return result
+
+    def wait_for_states(self, dag_id: str, states: Mapping[str, int], timeout: float = 180) -> None:
+        """Wait until the task instances of a Dag are in these states, so many in each."""
+        try:
+            self.wait_until(lambda: self.states(dag_id) == states, f"{dag_id} to be {dict(states)}", timeout)
+        except TimeoutError as e:
+            raise TimeoutError(f"{e}: it is {dict(self.states(dag_id))}") from None
+
+    def _start(self, *arguments: str) -> Component:
+        number = sum(component.name.startswith(arguments[0]) for component in self.components)
+        log = self.home / f"{arguments[0]}{f'-{number + 1}' if number else ''}.log"
+        component = Component(list(arguments), self._env, log)
+        self.components.append(component)
+        return component
+
+    def _migrate(self) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "airflow", "db", "migrate"], env=self._env, check=True, stdout=subprocess.DEVNULL
+        )
+        with closing(sqlite3.connect(self._database)) as database:
+            # Stays in the file: readers and a writer don't hold each other up.
+            database.execute("PRAGMA journal_mode = WAL")
+
+    def _healthy(self) -> bool:
+        try:
+            return all(part["status"] == "healthy" for part in self.api("GET", "/monitor/health").values())
+        except requests.ConnectionError:
+            return False
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return listener.getsockname()[1]
