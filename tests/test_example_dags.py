@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from project import ROOT
 
+from airflow_provider_revor.version_compat import ASSET_WATCHERS
+
 pytestmark = pytest.mark.usefixtures("airflow_db")
 
 
@@ -86,3 +88,16 @@ def test_a_revoked_key_fails_the_gate_at_once(load, revor_sandbox):
     # Not up for a retry, though it has three.
     assert states == {"accounts": "success", "gate": "failed", "use": "upstream_failed"}
     assert [r.status for r in revor_sandbox.requests].count(401) == 1
+
+
+@pytest.mark.skipif(not ASSET_WATCHERS, reason="assets have watchers from Airflow 3.0 on")
+def test_the_watchers_are_part_of_their_dags(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "example_dags"))
+    module = importlib.import_module("example_on_account_ready")
+    for dag, asset in [
+        (module.example_on_account_ready(), module.email_ready),
+        (module.example_on_account_blocked(), module.account_blocked),
+    ]:
+        assert list(dag.timetable.asset_condition.iter_assets())[0][1].name == asset.name
+    assert module.email_ready.watchers[0].trigger.becomes == "sendable"
+    assert module.account_blocked.watchers[0].trigger.becomes == "blocked"

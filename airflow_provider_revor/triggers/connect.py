@@ -12,7 +12,7 @@ from typing import Any, Literal
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_revor.api.accounts import ConnectAccount, parse_channel
+from airflow_provider_revor.api.accounts import ConnectAccount
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError, RevorTransientError, RevorValueError
 from airflow_provider_revor.gate import Gate, WaitLog
 from airflow_provider_revor.triggers.polling import AccountPolls, Poll
@@ -178,7 +178,7 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
         if becomes not in ("sendable", "blocked"):
             raise RevorValueError(f"becomes={becomes!r}: use 'sendable' or 'blocked'.")
         super().__init__()  # type: ignore[no-untyped-call]
-        wanted = parse_channel(channel)
+        wanted = Gate.of(channel, account_id).channel
         self.revor_conn_id = revor_conn_id
         self.channel = wanted.value if wanted else None
         self.account_id = account_id

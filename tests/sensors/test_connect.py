@@ -2,14 +2,23 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
 from factories import account, item, listing, refusal
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
+from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
 URL = "https://revor.ai/api/v1/connect/accounts"
 SHUT, OPEN = {"json": listing(item(can_send=False))}, {"json": listing(item())}
@@ -211,6 +220,91 @@ def test_it_ends_as_the_trigger_says(context):
     with pytest.raises(e.RevorAuthenticationError, match="Revoked") as caught:
         gate(deferrable=True).execute_complete(context, {"status": "error", "error": revoked.as_dict()})
     assert caught.value.request_id == "req_1"
+
+
+def test_an_execution_timeout_that_is_over_first_ends_the_wait_as_it_ends_a_poking_task(context, requests_mock, clock):
+    requests_mock.get(URL, **SHUT)
+    sensor = gate(deferrable=True, execution_timeout=timedelta(seconds=50))
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute(context)
+    assert deferred.value.trigger.deadline == clock.now + 50
+    event = {"status": deferred.value.trigger.deadline_status}
+    with pytest.raises(AirflowTaskTimeout):
+        sensor.resume_execution("execute_complete", {"event": event}, context)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error"),
+    [
+        ({}, AirflowSensorTimeout),
+        ({"soft_fail": True}, AirflowSkipException),
+        ({"never_fail": True}, AirflowSensorTimeout),
+        ({"execution_timeout": timedelta(seconds=5)}, AirflowTaskTimeout),
+    ],
+)
+def test_airflows_own_clock_means_the_same_as_the_triggers(context, kwargs, error):
+    # "Trigger timeout" on Airflow 3, "Trigger/execution timeout" on Airflow 2.
+    for words in ("Trigger timeout", "Trigger/execution timeout"):
+        with pytest.raises(error):
+            gate(**kwargs).resume_execution("__fail__", {"error": words}, context)
+
+
+def test_a_trigger_that_broke_fails_the_task_for_airflow_to_retry(context):
+    with pytest.raises(AirflowException) as failed:
+        gate(deferrable=True).resume_execution("__fail__", {"error": "Trigger failure"}, context)
+    assert not isinstance(failed.value, (AirflowFailException, AirflowSensorTimeout, AirflowSkipException))
+
+
+# -- starting and ending in the triggerer ----------------------------------------------------------------
+
+
+@pytest.mark.skipif(not START_FROM_TRIGGER, reason="a gate starts from the trigger on Airflow 3.3+")
+def test_it_tells_airflow_how_to_start_from_the_trigger():
+    from airflow.triggers.base import StartTriggerArgs
+
+    from airflow_provider_revor.triggers.connect import SendableAccountTrigger
+
+    sensor = gate(start_from_trigger=True, channel="{{ params.c }}", poke_interval=40, end_from_trigger=True)
+    assert sensor.start_from_trigger is True
+    arguments = sensor.start_trigger_args
+    assert isinstance(arguments, StartTriggerArgs)
+    assert (arguments.next_method, arguments.timeout) == ("execute_complete", timedelta(seconds=600))
+    trigger = SendableAccountTrigger(**arguments.trigger_kwargs)
+    assert arguments.trigger_cls == trigger.path
+    assert (trigger.channel, trigger.poke_interval, trigger.end_from_trigger) == ("{{ params.c }}", 40, True)
+    assert gate().start_trigger_args is None
+
+
+def test_where_it_cannot_start_from_the_trigger_it_defers_from_the_worker_and_says_so(
+    context, requests_mock, caplog, monkeypatch
+):
+    requests_mock.get(URL, **SHUT)
+    monkeypatch.setattr(SendableAccountSensor, "log", logging.getLogger("gate"))
+    with caplog.at_level(logging.WARNING), pytest.raises(TaskDeferred):
+        gate(start_from_trigger=True).execute(context)
+    assert [r.getMessage()[:44] for r in caplog.records if "start from the trigger" in r.getMessage()] == [
+        "This gate cannot start from the trigger, whi"
+    ]
+
+
+def test_the_output_of_a_task_cannot_start_from_the_trigger():
+    from airflow.providers.common.compat.sdk import DAG
+
+    with DAG("d", schedule=None):
+        upstream = gate(channel="email")
+        sensor = SendableAccountSensor(
+            task_id="that", account_id=upstream.output["account_id"], start_from_trigger=True, timeout=600
+        )
+    assert not sensor.start_from_trigger
+    assert sensor.deferrable
+
+
+@pytest.mark.parametrize("event", [{"status": "success", "account": item()}, "success"])
+def test_a_pure_gate_pushes_no_xcom(context, pushed, requests_mock, event):
+    requests_mock.get(URL, **OPEN)
+    assert gate(end_from_trigger=True).execute(context) is None
+    assert gate(end_from_trigger=True).execute_complete(context, event) is None
+    assert pushed == {}
 
 
 # -- arguments -------------------------------------------------------------------------------------------

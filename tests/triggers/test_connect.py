@@ -11,8 +11,8 @@ from factories import account, item
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.triggers.connect import SendableAccountTrigger
-from airflow_provider_revor.version_compat import SHARED_POLLS
+from airflow_provider_revor.triggers.connect import SendableAccountEventTrigger, SendableAccountTrigger
+from airflow_provider_revor.version_compat import ASSET_WATCHERS, SHARED_POLLS, START_FROM_TRIGGER
 
 SHUT, OPEN = [account(can_send=False)], [account()]
 LIMITED = e.RevorRateLimitError("limited", status_code=429, retry_after=300.0)
@@ -39,7 +39,7 @@ def polls(monkeypatch):
         await sleep(0)
 
     monkeypatch.setattr(RevorHook, "alist_connect_accounts", list_accounts)
-    monkeypatch.setattr("airflow_provider_revor.triggers.connect.asyncio.sleep", nap)
+    monkeypatch.setattr("airflow_provider_revor.triggers.polling.asyncio.sleep", nap)
     return polls
 
 
@@ -160,6 +160,30 @@ def test_it_logs_once_per_change_not_what_the_worker_told_and_nothing_personal(p
     assert "ada@example.com" not in f"{caplog.text}{event} {event!r}"
 
 
+@pytest.mark.parametrize("account_id", [None, "", "None"])
+def test_an_account_that_rendered_to_nothing_is_an_error_not_any_account(polls, account_id):
+    polls.answers = [OPEN]
+    ended = payload(SendableAccountTrigger(account_id=account_id, any_account=False))
+    assert ended["error"]["error"] == "RevorValueError"
+
+
+def test_silent_fail_waits_out_what_it_would_when_poking(polls):
+    polls.answers = [e.RevorNotFoundError("x"), ZeroDivisionError("x"), OPEN]
+    assert payload(SendableAccountTrigger(silent_fail=True))["status"] == "success"
+    polls.answers, polls.count = [e.RevorAuthenticationError("x"), OPEN], 0
+    assert payload(SendableAccountTrigger(silent_fail=True))["status"] == "error"
+
+
+@pytest.mark.skipif(not START_FROM_TRIGGER, reason="a pure gate ends from the trigger on Airflow 3.3+")
+def test_a_pure_gate_ends_its_task_without_xcoms(polls):
+    from airflow.triggers.base import TaskSuccessEvent
+
+    polls.answers = [OPEN]
+    (event,) = events(SendableAccountTrigger(end_from_trigger=True))
+    assert isinstance(event, TaskSuccessEvent)
+    assert event.xcoms is None
+
+
 # -- sharing ---------------------------------------------------------------------------------------------
 
 
@@ -200,3 +224,130 @@ def test_many_gates_of_a_triggerer_cost_one_poll(polls):
 
     assert asyncio.run(run()) == ["acc_1", "acc_2", "acc_1"] * 20
     assert polls.count == 4
+
+
+# -- watching for changes --------------------------------------------------------------------------------
+
+watchers = pytest.mark.skipif(not ASSET_WATCHERS, reason="assets have watchers from Airflow 3.0 on")
+BLOCKED = account(status="credentials", can_send=False)
+OTHER = account(account_id="acc_2", channel="linkedin")
+
+
+class StateStore:
+    """What Airflow 3.3 gives to a watcher."""
+
+    def __init__(self):
+        self.values = {}
+
+    async def aget(self, key):
+        return self.values.get(key)
+
+    async def aset(self, key, value):
+        assert value is not None
+        self.values[key] = json.loads(json.dumps(value))
+
+
+def watch(answers, store=None, **kwargs):
+    """Return the payloads of the events that these polls fire."""
+    trigger = SendableAccountEventTrigger(**kwargs)
+    trigger.asset_state_store = store
+
+    async def stream():
+        for answer in answers:
+            yield answer
+
+    async def collect():
+        return [event.payload async for event in trigger.filter_shared_stream(stream())]
+
+    return asyncio.run(collect())
+
+
+@watchers
+def test_one_event_per_change_to_sendable():
+    shut, both = [BLOCKED], [account(), OTHER]
+    assert watch([shut, shut, OPEN, OPEN, shut, OPEN, both], channel="email") == [item(), item()]
+    assert watch([[BLOCKED], [BLOCKED, OTHER]], account_id="acc_2") == [OTHER.as_dict()]
+
+
+@watchers
+def test_how_things_stand_at_the_first_look_is_no_change():
+    assert watch([OPEN, OPEN]) == []
+    assert watch([[BLOCKED]], becomes="blocked") == []
+
+
+@watchers
+def test_a_second_sendable_account_of_a_channel_is_no_change_to_sendable():
+    assert watch([[], OPEN, [account(), account(account_id="acc_3")]]) == [item()]
+
+
+@watchers
+def test_an_event_for_each_account_that_fell_out():
+    third = account(account_id="acc_3")
+    assert watch([[account(), third], [BLOCKED, third], [BLOCKED, third], [BLOCKED]], becomes="blocked") == [
+        {**BLOCKED.as_dict(), "blocked_reason": BLOCKED.blocked_reason},
+        {"account_id": "acc_3", "blocked_reason": "it is not connected any more"},
+    ]
+
+
+@watchers
+def test_faults_neither_end_a_watcher_nor_count_as_a_change():
+    faults = [LIMITED, e.RevorAuthenticationError("x"), ZeroDivisionError("x")]
+    assert watch([OPEN, *faults, OPEN, [BLOCKED], *faults, [BLOCKED], OPEN]) == [item()]
+
+
+@watchers
+def test_a_restart_tells_nothing_twice_and_misses_nothing():
+    store = StateStore()
+    assert watch([[BLOCKED], OPEN], store) == [item()]
+    assert watch([OPEN, OPEN], store) == []
+    assert watch([[BLOCKED]], store) == []
+    assert watch([OPEN], store) == [item()]
+
+
+@watchers
+def test_several_watchers_of_an_asset_keep_their_states_apart():
+    store = StateStore()
+    watch([[BLOCKED]], store)
+    watch([OPEN], store, becomes="blocked")
+    watch([OPEN], store, channel="linkedin")
+    assert len(store.values) == 3
+    assert watch([OPEN], store) == [item()]
+
+
+@watchers
+def test_a_state_store_that_fails_does_not_end_the_watcher():
+    class Broken:
+        async def aget(self, key):
+            raise RuntimeError("no state")
+
+        aset = aget
+
+    assert watch([[BLOCKED], OPEN], Broken()) == [item()]
+
+
+@watchers
+def test_a_watcher_shares_the_poll_of_the_gates():
+    assert SendableAccountEventTrigger(channel="email").shared_stream_key() == (
+        SendableAccountTrigger(account_id="a").shared_stream_key()
+    )
+
+
+@watchers
+def test_a_watcher_is_made_again_from_plain_json():
+    trigger = SendableAccountEventTrigger(channel="email", becomes="blocked", poke_interval=5)
+    path, kwargs = trigger.serialize()
+    assert json.loads(json.dumps(kwargs)) == kwargs
+    assert SendableAccountEventTrigger(**kwargs).serialize() == (path, kwargs)
+
+
+@watchers
+@pytest.mark.parametrize("kwargs", [{"channel": "sms"}, {"becomes": "open"}, {"account_id": ""}])
+def test_a_watcher_with_a_bad_argument_fails_when_the_dag_is_parsed(kwargs):
+    with pytest.raises(ValueError, match=r"sms|open|account_id"):
+        SendableAccountEventTrigger(**kwargs)
+
+
+@pytest.mark.skipif(ASSET_WATCHERS, reason="this Airflow has asset watchers")
+def test_without_asset_watchers_it_says_what_it_takes():
+    with pytest.raises(e.RevorConfigurationError, match=r"Airflow 3\.0\+"):
+        SendableAccountEventTrigger()

@@ -1,0 +1,44 @@
+"""Run a Dag when an account becomes sendable, and another when one falls out. For Airflow 3.0+."""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset, AssetWatcher, dag, task
+
+from airflow_provider_revor.triggers.connect import SendableAccountEventTrigger
+
+email_ready = Asset(
+    "revor_email_ready",
+    watchers=[AssetWatcher(name="email_ready", trigger=SendableAccountEventTrigger(channel="email"))],
+)
+account_blocked = Asset(
+    "revor_account_blocked",
+    watchers=[AssetWatcher(name="account_blocked", trigger=SendableAccountEventTrigger(becomes="blocked"))],
+)
+
+
+@dag(schedule=[email_ready], catchup=False, tags=["revor"])
+def example_on_account_ready():
+    @task
+    def begin(triggering_asset_events=None) -> str:
+        account = triggering_asset_events[email_ready][0].extra["payload"]
+        print(f"Account {account['account_id']} can send: this is where the outreach begins.")
+        return account["account_id"]
+
+    begin()
+
+
+@dag(schedule=[account_blocked], catchup=False, tags=["revor"])
+def example_on_account_blocked():
+    @task
+    def tell(triggering_asset_events=None) -> list[str]:
+        blocked = [event.extra["payload"] for event in triggering_asset_events[account_blocked]]
+        # Send it where people look: a chat, a pager, an email.
+        return [
+            f"Account {account['account_id']} can no longer send: {account['blocked_reason']}" for account in blocked
+        ]
+
+    tell()
+
+
+example_on_account_ready()
+example_on_account_blocked()

@@ -1,0 +1,154 @@
+"""One table: whatever happens, a gate ends the same whether it pokes, is rescheduled or is deferred."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from datetime import UTC, datetime
+from unittest.mock import MagicMock
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    TaskDeferred,
+)
+from factories import account, item, listing
+
+from airflow_provider_revor import exceptions as e
+from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.sensors.connect import SendableAccountSensor
+
+SHUT, OPEN = listing(item(can_send=False)), listing(item())
+
+# What the polls get, one after the other, the last one for ever; the sensor's arguments; how it ends.
+TABLE = {
+    "it is open": ([OPEN], {}, "success"),
+    "it opens later": ([SHUT, SHUT, OPEN], {}, "success"),
+    "faults heal": ([429, 503, "reset", "<html>", OPEN], {}, "success"),
+    "it never opens": ([SHUT], {}, AirflowSensorTimeout),
+    "it never opens, soft_fail": ([SHUT], {"soft_fail": True}, AirflowSkipException),
+    "it never opens, never_fail": ([SHUT], {"never_fail": True}, AirflowSensorTimeout),
+    "faults last": ([SHUT, 503], {}, AirflowSensorTimeout),
+    "the key is revoked": ([SHUT, 401], {}, e.RevorAuthenticationError),
+    "the key is revoked, soft_fail": ([SHUT, 401], {"soft_fail": True}, AirflowSkipException),
+    "the key is revoked, never_fail": ([SHUT, 401], {"never_fail": True}, AirflowSkipException),
+    "the key is revoked, silent_fail": ([SHUT, 401, OPEN], {"silent_fail": True}, e.RevorAuthenticationError),
+    "permission is taken": ([SHUT, 403], {}, e.RevorPermissionError),
+    "it is not there": ([SHUT, 404], {}, e.RevorNotFoundError),
+    "it is not there, soft_fail": ([SHUT, 404], {"soft_fail": True}, e.RevorNotFoundError),
+    "it is not there, never_fail": ([SHUT, 404], {"never_fail": True}, AirflowSkipException),
+    "it is not there, silent_fail": ([SHUT, 404, 404, OPEN], {"silent_fail": True}, "success"),
+    "it is of another channel": ([SHUT], {"channel": "linkedin", "account_id": "acc_1"}, e.RevorValueError),
+}
+
+
+class World:
+    """Revor's answers and a clock that only waiting moves."""
+
+    def __init__(self, monkeypatch, answers):
+        self.answers = answers
+        self.polls = 0
+        self.now = 1_700_000_000.0
+        self.deadline = float("inf")
+        monkeypatch.setattr(time, "time", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "sleep", self.sleep)
+        monkeypatch.setattr("airflow_provider_revor.triggers.polling.asyncio.sleep", self.asleep)
+        monkeypatch.setattr(RevorHook, "list_connect_accounts", lambda hook: self.poll())
+        monkeypatch.setattr(RevorHook, "alist_connect_accounts", lambda hook: self.apoll())
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    async def asleep(self, seconds):
+        # The trigger's deadline is kept by the event loop, whose clock is a real one.
+        if self.now + seconds > self.deadline:
+            self.now = self.deadline
+            raise TimeoutError
+        self.now += seconds
+
+    def poll(self):
+        answer = self.answers[min(self.polls, len(self.answers) - 1)]
+        self.polls += 1
+        if answer == "reset":
+            raise e.RevorConnectionError("reset")
+        if answer == "<html>":
+            raise e.RevorResponseError("HTML")
+        if isinstance(answer, int):
+            raise ERRORS[answer]("refused", status_code=answer)
+        return [account(**one) for one in answer["items"]]
+
+    async def apoll(self):
+        return self.poll()
+
+
+ERRORS = {
+    401: e.RevorAuthenticationError,
+    403: e.RevorPermissionError,
+    404: e.RevorNotFoundError,
+    429: e.RevorRateLimitError,
+    503: e.RevorServerError,
+}
+
+
+def by_poking(sensor, context, world):
+    return sensor.execute(context)
+
+
+def by_rescheduling(sensor, context, world):
+    sensor.mode = "reschedule"
+    while True:
+        try:
+            return sensor.execute(context)
+        except Exception as rescheduled:
+            if not hasattr(rescheduled, "reschedule_date"):
+                raise
+            world.now = max(world.now, rescheduled.reschedule_date.timestamp())
+
+
+def by_deferring(sensor, context, world):
+    sensor.deferrable = True
+    try:
+        return sensor.execute(context)
+    except TaskDeferred as deferred:
+        trigger, method = deferred.trigger, deferred.method_name
+    world.deadline = trigger.deadline
+
+    async def first_event():
+        return await anext(aiter(trigger.run()))
+
+    return sensor.resume_execution(method, {"event": asyncio.run(first_event()).payload}, context)
+
+
+@pytest.mark.parametrize("wait", [by_poking, by_rescheduling, by_deferring])
+@pytest.mark.parametrize("situation", TABLE)
+def test_a_gate_ends_the_same_in_every_mode(connect, monkeypatch, wait, situation):
+    answers, kwargs, end = TABLE[situation]
+    connect()
+    world = World(monkeypatch, answers)
+    start = datetime.fromtimestamp(world.now, UTC)
+    airflow = sys.modules[BaseSensorOperator.__module__]
+    monkeypatch.setattr(airflow.timezone, "utcnow", lambda: datetime.fromtimestamp(world.now, UTC))
+    monkeypatch.setattr(airflow, "_orig_start_date", lambda **_: start, raising=False)
+    sensor = SendableAccountSensor(
+        task_id="gate", **{"deferrable": False, "poke_interval": 60, "timeout": 600, **kwargs}
+    )
+    pushed = {}
+    ti = MagicMock(max_tries=0, get_first_reschedule_date=lambda context: start)
+    ti.xcom_push = lambda key, value: pushed.update({key: value})
+    context = {"ti": ti}
+
+    if end == "success":
+        assert wait(sensor, context, world) == item()
+        assert pushed == {"account_id": "acc_1"}
+        assert world.polls == len(answers)
+    else:
+        with pytest.raises(end) as ended:
+            wait(sensor, context, world)
+        assert type(ended.value) is end
+        assert pushed == {}
+    # At most one poll per interval, from the first on.
+    assert world.polls <= 1 + (world.now - start.timestamp()) / 60
