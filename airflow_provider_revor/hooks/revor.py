@@ -14,15 +14,15 @@ from airflow_provider_revor.api.accounts import ConnectAccount, list_request, re
 from airflow_provider_revor.api.wire import Envelope, Request, decode
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError
 from airflow_provider_revor.get_provider_info import connection_form
-from airflow_provider_revor.hooks.retry import policy
-from airflow_provider_revor.hooks.settings import Settings, read_settings
-from airflow_provider_revor.hooks.transport import AsyncTransport, SyncTransport
 from airflow_provider_revor.version_compat import mask_secret
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import requests
+
+    from airflow_provider_revor.hooks.settings import Settings
+    from airflow_provider_revor.hooks.transport import AsyncTransport, SyncTransport
 
 
 class RevorHook(BaseHook):
@@ -150,6 +150,8 @@ class RevorHook(BaseHook):
 
         :raises RevorConfigurationError: if there is no such connection, or it cannot be used.
         """
+        from airflow_provider_revor.hooks.settings import read_settings
+
         try:
             connection = self.get_connection(self.revor_conn_id)
         except AirflowNotFoundException as e:
@@ -169,9 +171,13 @@ class RevorHook(BaseHook):
 
     @cached_property
     def _transport(self) -> SyncTransport:
+        from airflow_provider_revor.hooks.transport import SyncTransport
+
         return SyncTransport(self.settings)
 
     async def _async_transport(self) -> AsyncTransport:
+        from airflow_provider_revor.hooks.transport import AsyncTransport
+
         loop = asyncio.get_running_loop()
         if self._awaited is None or self._awaited[0] is not loop:
             # Looking up a connection, and reading a CA bundle, would hold up every other trigger.
@@ -181,6 +187,8 @@ class RevorHook(BaseHook):
     def _send(self, request: Request) -> Envelope:
         from tenacity import Retrying
 
+        from airflow_provider_revor.hooks.retry import policy
+
         def attempt() -> Envelope:
             return decode(request, self._transport.send(request), self.revor_conn_id)
 
@@ -188,6 +196,8 @@ class RevorHook(BaseHook):
 
     async def _asend(self, request: Request) -> Envelope:
         from tenacity import AsyncRetrying
+
+        from airflow_provider_revor.hooks.retry import policy
 
         transport = await self._async_transport()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import socket
 import sqlite3
@@ -12,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -50,6 +51,11 @@ class Component:
             )
 
     @property
+    def pid(self) -> int:
+        """The id of its first process, and so of the session."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether its first process runs."""
         return self._process.poll() is None
@@ -64,14 +70,15 @@ class Component:
         found = []
         for process in psutil.process_iter():
             with suppress(ProcessLookupError, psutil.NoSuchProcess):
-                if os.getsid(process.pid) == self._process.pid and process.status() != psutil.STATUS_ZOMBIE:
+                if os.getsid(process.pid) == self.pid and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
 
     def stop(self, timeout: float = 20) -> None:
         """Ask it to end, as an administrator does; what is still there after the timeout is killed."""
         self._wanted = False
-        self._process.terminate()
+        if self.alive:
+            self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout)
         self.kill()
@@ -160,7 +167,9 @@ class AirflowCluster:
             self.dag_processor = self._start("dag-processor")
             self.start_triggerer()
             self.wait_until(self._healthy, "a healthy Airflow")
-        except BaseException:
+        except BaseException as e:
+            for component in self.components:
+                e.add_note(f"{component.log.name}:\n{component.tail()}")
             self.stop()
             raise
         return self
@@ -172,10 +181,11 @@ class AirflowCluster:
 
     def stop(self) -> None:
         """End every component that runs."""
-        self._http.close()
-        # The api-server last: tasks and the scheduler talk to it to the end.
-        for component in reversed(self.components):
-            component.stop()
+        with ExitStack() as stack:
+            stack.callback(self._http.close)
+            # Each, whatever becomes of the others; the api-server last, since tasks talk to it to the end.
+            for component in self.components:
+                stack.callback(component.stop)
 
     def start_triggerer(self) -> Component:
         """Start one more triggerer; returns when it runs."""
@@ -216,8 +226,7 @@ class AirflowCluster:
     def xcoms(self, dag_id: str, key: str) -> dict[str, Any]:
         """The XComs with one key, decoded, by task_id."""
         rows = self.sql("SELECT task_id, value FROM xcom WHERE dag_id = ? AND key = ?", dag_id, key)
-        # Encoded once by the worker, and once more for the column.
-        return {row["task_id"]: json.loads(json.loads(row["value"])) for row in rows}
+        return {row["task_id"]: json.loads(row["value"]) for row in rows}
 
     def triggers(self, dag_id: str) -> list[dict[str, Any]]:
         """The triggers that task instances of a Dag wait for, their ``kwargs`` as the text of a JSON object."""
@@ -232,6 +241,11 @@ class AirflowCluster:
                 row["kwargs"] = self._fernet.decrypt(row["kwargs"]).decode()
         return rows
 
+    def started_triggers(self, dag_id: str) -> set[int]:
+        """The ids of a Dag's triggers that triggerers have begun to run: they take them some time before that."""
+        logs = (self.home / "logs").glob(f"dag_id={dag_id}/*/*/*.trigger.*.log")
+        return {int(found) for log in logs for found in re.findall(r"\(ID (\d+)\) starting", log.read_text())}
+
     def task_log(self, dag_id: str, task_id: str) -> str:
         """All that a task has logged, on workers and in triggerers, in all its tries."""
         files = sorted((self.home / "logs").glob(f"dag_id={dag_id}/*/task_id={task_id}/*.log"))
@@ -244,7 +258,7 @@ class AirflowCluster:
     def running_tasks(self) -> int:
         """How many tasks workers run at this moment."""
         # Each worker of the LocalExecutor is a process that forks one more for the task it runs.
-        workers = psutil.Process(self.scheduler.processes()[0].pid).children()
+        workers = psutil.Process(self.scheduler.pid).children()
         return sum(len(worker.children()) for worker in workers)
 
     # What people do

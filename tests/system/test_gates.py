@@ -68,15 +68,14 @@ def sandbox():
 
 def settle(cluster, dag_id, runs):
     """
-    Wait until the scheduler knows of so many ends of a worker's run, and each waiting gate has a triggerer.
+    Wait until the scheduler knows of so many ends of a worker's run, and every waiting gate's trigger runs.
 
     A task that a trigger resumes before the scheduler has learned that its worker deferred it is taken for killed,
     and failed: so Airflow (3.3) does with all triggers that fire within seconds.
     """
     cluster.wait_until(lambda: cluster.finished_runs(dag_id) >= runs, "the scheduler to learn of the deferrals")
-    cluster.wait_until(
-        lambda: all(trigger["triggerer_id"] for trigger in cluster.triggers(dag_id)), "triggerers to take the gates"
-    )
+    waiting = {trigger["id"] for trigger in cluster.triggers(dag_id)}
+    cluster.wait_until(lambda: waiting <= cluster.started_triggers(dag_id), "the triggers to run")
 
 
 def defer(cluster, sandbox, dag_id):
