@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format test-matrix test-wheel constraints clean
+.PHONY: help demo test lint format test-wheel test-system test-matrix bench bench-import bench-decode constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,8 +27,20 @@ format: $(VENV)/.dev ## Put the code into shape
 test-wheel: $(VENV)/.dev ## Build the wheel, install it into a fresh environment, see what Airflow makes of it
 	@$(BIN)/pytest -m wheel
 
+test-system: $(VENV)/.dev ## Run the tests that take every component of a real Airflow
+	@$(BIN)/pytest -m system
+
 test-matrix: $(VENV)/.dev ## Run the tests on Airflow 2.11, 3.0, 3.1, 3.2 and 3.3
 	@$(BIN)/nox --session tests
+
+bench: $(VENV)/.dev ## Measure what waiting costs, beside HttpSensor (an hour)
+	@$(BIN)/python benchmarks/bench_gates.py
+
+bench-import: $(VENV)/.dev ## Measure what importing costs, beside the HTTP provider
+	@$(BIN)/python benchmarks/bench_import.py
+
+bench-decode: $(VENV)/.dev ## Measure what decoding a long list costs, beside requests
+	@$(BIN)/python benchmarks/bench_decode.py
 
 constraints: $(VENV)/.dev ## Pin the newest versions of everything anew
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra sandbox --group dev \

@@ -28,8 +28,8 @@ COMPAT_FLOOR_DAY = "2026-01-18"
 def tests(session: nox.Session, airflow: str) -> None:
     version, day = AIRFLOWS[airflow]
     compat_day = max(day, COMPAT_FLOOR_DAY)
-    session.env["UV_EXCLUDE_NEWER"] = day
     session.install(
+        f"--exclude-newer={day}",
         f"--exclude-newer-package={COMPAT}={compat_day}",
         "--group=test",
         "-e",

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # Seconds; a poke_interval of 0 is allowed by Airflow, and would be a loop without a pause.
 MIN_POKE_INTERVAL = 0.1
 
+# Seconds; a Retry-After beyond it is a mistake, which must not put every gate of a connection to sleep for good.
+LONGEST_PAUSE = 86_400.0
+
 _MOST_EXPLAINED = 20
 
 
@@ -52,7 +55,8 @@ class Gate:
             raise RevorValueError(
                 f"account_id rendered to {account_id!r}: it must name an account. Leave it out to wait for any."
             )
-        return cls(parse_channel(channel), account_id)
+        # A template that renders to native objects makes a number of an id that looks like one.
+        return cls(parse_channel(channel), None if account_id is None else str(account_id).strip())
 
     def candidates(self, accounts: Sequence[ConnectAccount]) -> list[ConnectAccount]:
         """

@@ -44,8 +44,10 @@ def main() -> int:
             host = os.environ.get("REVOR_BASE_URL", "https://revor.ai")
             connection = {"conn_type": "revor", "host": host, "password": key or ""}
             say(f"REVOR_API_KEY is set: reading the real service at {host}. This Dag only ever reads.")
+        # Nothing of an Airflow that this shell may be set up for: least of all its database.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         environment = {
-            **os.environ,
+            **inherited,
             "AIRFLOW_HOME": home,
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

@@ -22,14 +22,15 @@ atexit.register(shutil.rmtree, _home, ignore_errors=True)
 # From Airflow 3 on, `dag.test()` finds only what is in the Dags folder: tests put theirs beside the examples.
 _dags = _home / "dags"
 shutil.copytree(ROOT / "example_dags", _dags, ignore=shutil.ignore_patterns("__pycache__"))
+# Nothing of an Airflow that this shell may be set up for: least of all its database.
+for name in [name for name in os.environ if name.startswith("AIRFLOW") or name.lower().endswith("_proxy")]:
+    del os.environ[name]
 os.environ.update(
     AIRFLOW_HOME=str(_home),
     AIRFLOW__CORE__DAGS_FOLDER=str(_dags),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__CORE__UNIT_TEST_MODE="False",
 )
-for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_") or name.lower().endswith("_proxy")]:
-    del os.environ[name]
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,10 @@ def test_a_gate_opens_only_for_what_it_waits_for_and_otherwise_says_why(accounts
         assert found.sendable
 
 
+def test_an_id_that_rendered_to_a_number_is_still_an_id():
+    assert Gate.of(None, 123).find([account(account_id="123")]).account_id == "123"
+
+
 def test_why_it_waits():
     assert "No email account is connected at all" in EMAIL.explain([account(channel="linkedin")])
     assert "No account is connected at all" in ANY.explain([])

@@ -6,7 +6,7 @@ Source: ``GET /api/v1/connect/accounts`` — List Connect Accounts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter
 from typing import Any
@@ -46,7 +46,7 @@ class ConnectAccount:
     account_id: str
     channel: str
     name: str
-    account_identifier: str | None
+    account_identifier: str | None = field(repr=False)
     status: str
     lifecycle_status: str
     can_send: bool
@@ -117,7 +117,7 @@ def parse_channel(value: str | None) -> Channel | None:
     if is_nothing(value):
         return None
     try:
-        return Channel(str(value))
+        return Channel(str(value).strip())
     except ValueError:
         choices = ", ".join(channel.value for channel in Channel)
         raise RevorValueError(f"{value!r} is no Revor channel: use one of {choices}.") from None

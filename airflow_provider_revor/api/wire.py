@@ -32,7 +32,7 @@ from airflow_provider_revor.exceptions import (
 
 API_ROOT = "/api/v1"
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 # Plain strings: a Dag's parse does not pay for compiling what only a request needs.
 _HEADER_SAFE = r"[\x21-\x7e]+"
 _PATH_SAFE = r"/[^\s\\?#\x00-\x1f\x7f]*"
@@ -69,7 +69,7 @@ class Request:
     :param params: The query; None values are left out, booleans become ``true`` and ``false``.
     :param body: The JSON body; None for none.
     :param idempotency_key: Sent as ``Idempotency-Key``: the same key and body never act twice.
-    :raises RevorValueError: if the method, the path, the body or the key cannot be sent as it is.
+    :raises RevorValueError: if the method, the path or the key cannot be sent as it is; the body, once it is sent.
     """
 
     method: str
@@ -82,7 +82,9 @@ class Request:
         method = self.method.upper()
         if method not in _METHODS:
             raise RevorValueError(f"{self.method!r} is no HTTP method of the Revor API: {sorted(_METHODS)}.")
-        path = self.path if self.path.startswith("/api/") else f"{API_ROOT}/{self.path.lstrip('/')}"
+        path = "/" + self.path.lstrip("/")
+        if not path.startswith("/api/"):
+            path = API_ROOT + path
         if "://" in self.path or self.path.startswith("//") or not re.fullmatch(_PATH_SAFE, path):
             raise RevorValueError(
                 f"{self.path!r} is no path of the Revor API: give it as in {API_ROOT}/connect/accounts, "
@@ -97,7 +99,7 @@ class Request:
     @property
     def repeatable(self) -> bool:
         """Whether sending it again cannot act twice."""
-        return self.method in ("GET", "HEAD") or self.idempotency_key is not None
+        return self.method == "GET" or self.idempotency_key is not None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -198,6 +200,8 @@ def decode(request: Request, response: Response, conn_id: str) -> Envelope:
     """
     origin = f"{request.method} {request.path} on connection {conn_id!r}"
     value = _json(response.content)
+    if 200 <= response.status < 300 and not response.content and request.method != "GET":
+        return Envelope({}, origin)
     if response.status >= 400:
         raise _refusal(response, value, origin)
     if 200 <= response.status < 300 and isinstance(value, dict) and value.get("ok") is True:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from airflow_provider_revor.hooks.settings import Settings
     from airflow_provider_revor.hooks.transport import AsyncTransport, SyncTransport
 
+_warned_of: set[str] = set()
+
 
 class RevorHook(BaseHook):
     """
@@ -131,7 +133,7 @@ class RevorHook(BaseHook):
             what is wrong.
         """
         try:
-            accounts = self.list_connect_accounts()
+            accounts = read_accounts(self._send(list_request(), max_retries=0))
         except RevorError as e:
             return False, str(e)
         sendable = sum(account.sendable for account in accounts)
@@ -140,7 +142,12 @@ class RevorHook(BaseHook):
     # -- sending -----------------------------------------------------------------------------------------
 
     def get_conn(self) -> requests.Session:
-        """Return the session that requests are sent with; it signs them with the API key."""
+        """
+        Return the session of requests: for what :meth:`request` cannot do.
+
+        It checks certificates and uses proxies as the connection says, and gives the API key to the connection's host
+        alone. Timeouts, redirects, retries and errors are up to the caller.
+        """
         return self._transport.session
 
     @cached_property
@@ -162,7 +169,9 @@ class RevorHook(BaseHook):
         settings = read_settings(connection, connection.extra_dejson)
         # Airflow masks the password as it is written; the key may be only a part of that.
         mask_secret(settings.api_key)
-        if settings.verify is False:
+        # Once in a process: a gate reads its connection at every poll.
+        if settings.verify is False and self.revor_conn_id not in _warned_of:
+            _warned_of.add(self.revor_conn_id)
             self.log.warning(
                 "Connection %r says verify: false: whoever stands between can read the API key.",
                 self.revor_conn_id,
@@ -176,15 +185,23 @@ class RevorHook(BaseHook):
         return SyncTransport(self.settings)
 
     async def _async_transport(self) -> AsyncTransport:
+        from asgiref.sync import sync_to_async
+
         from airflow_provider_revor.hooks.transport import AsyncTransport
 
         loop = asyncio.get_running_loop()
         if self._awaited is None or self._awaited[0] is not loop:
-            # Looking up a connection, and reading a CA bundle, would hold up every other trigger.
-            self._awaited = loop, await asyncio.to_thread(lambda: AsyncTransport(self.settings))
+            # Looking up a connection, and reading a CA bundle, would hold up every other trigger. By asgiref: in
+            # another thread of our own, the triggerers of Airflow 3.0 and 3.1 cannot reach their supervisor.
+            transport = await sync_to_async(lambda: AsyncTransport(self.settings))()
+            if self._awaited is not None and self._awaited[0] is loop:
+                # Another coroutine was faster.
+                await transport.close()
+            else:
+                self._awaited = loop, transport
         return self._awaited[1]
 
-    def _send(self, request: Request) -> Envelope:
+    def _send(self, request: Request, max_retries: int | None = None) -> Envelope:
         from tenacity import Retrying
 
         from airflow_provider_revor.hooks.retry import policy
@@ -192,7 +209,8 @@ class RevorHook(BaseHook):
         def attempt() -> Envelope:
             return decode(request, self._transport.send(request), self.revor_conn_id)
 
-        return Retrying(**policy(request, self._retries, self.log))(attempt)
+        retries = self._retries if max_retries is None else max_retries
+        return Retrying(**policy(request, retries, self.log))(attempt)
 
     async def _asend(self, request: Request) -> Envelope:
         from tenacity import AsyncRetrying

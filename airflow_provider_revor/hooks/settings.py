@@ -21,7 +21,7 @@ DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
 
 _KEY = re.compile(r"[!#-&(-~]+")
-_HOSTNAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+_HOSTNAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]")
 
 
 class AirflowConnection(Protocol):
@@ -47,7 +47,7 @@ class Settings:
     :param verify: Whether, or against which CA bundle, the server's certificate is checked.
     :param proxies: Scheme to proxy URL; empty for what the environment says. Not in the repr: a proxy's URL
         may hold a password.
-    :param loopback: Whether the host is this machine, which no proxy of the environment is asked for.
+    :param loopback: Whether the host is this machine, for which no proxy of the environment is asked.
     """
 
     conn_id: str
@@ -119,6 +119,8 @@ class _Reader:
         name = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
         if not _HOSTNAME.fullmatch(name) or re.search(r"[\s\\\x00-\x1f]", url.path):
             self.refuse("has a host that is no URL: write it like https://revor.ai.")
+        if port and not 0 < port < 65536:
+            self.refuse(f"has the port {port}, which there is not.")
         if port and written_port and port != written_port:
             self.refuse(f"has two ports: {written_port} in its host and {port} in the field of its own.")
         loopback = _is_loopback(url.hostname or "")
@@ -126,7 +128,8 @@ class _Reader:
         scheme = url.scheme.lower() or ("http" if loopback else "https")
         if scheme not in ("http", "https"):
             self.refuse(f"has the scheme {scheme!r}: use https.")
-        if scheme == "http" and not loopback and not self.flag("allow_http", False):
+        # On this machine nobody listens in, unless a proxy is asked to carry it.
+        if scheme == "http" and (self.proxies() or not loopback) and not self.flag("allow_http", False):
             self.refuse(
                 "has a http:// host: the API key would be sent in the clear. Use https://, or say "
                 '{"allow_http": true} in the extra if you mean it.'
@@ -171,7 +174,7 @@ class _Reader:
             return {}
         if isinstance(value, str):
             value = {"http": value.strip(), "https": value.strip()}
-        if not isinstance(value, dict) or not all(isinstance(v, str) and "://" in v for v in value.values()):
+        if not isinstance(value, dict) or not all(map(is_proxy, value.values())):
             self.refuse(
                 'has an extra `proxies` that is neither a proxy\'s URL nor like {"https": "http://proxy:3128"}.'
             )
@@ -200,6 +203,11 @@ class _Reader:
 
 def _flag(value: Any) -> bool | None:
     return {"true": True, "1": True, "false": False, "0": False}.get(str(value).strip().lower())
+
+
+def is_proxy(value: Any) -> bool:
+    """Return whether requests and httpx can both use it: the URL of an HTTP proxy."""
+    return isinstance(value, str) and re.fullmatch(r"https?://[^/\s]+/?", value, re.IGNORECASE) is not None
 
 
 def _is_loopback(host: str) -> bool:

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from airflow_provider_revor import __version__
 from airflow_provider_revor.api.wire import Request, Response
-from airflow_provider_revor.exceptions import RevorConnectionError
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConnectionError
+from airflow_provider_revor.hooks.settings import is_proxy
 
 if TYPE_CHECKING:
     import ssl
@@ -30,6 +31,7 @@ class SyncTransport:
     Sends with one session of requests.
 
     :param settings: Where to, with which key, and how.
+    :raises RevorConfigurationError: if the CA bundle or the proxy cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -38,9 +40,14 @@ class SyncTransport:
         self._settings = settings
         self.session = requests.Session()
         self.session.headers["User-Agent"] = USER_AGENT
-        # As an auth callable, not as a header: for want of one, requests would put .netrc's login in its place.
         self.session.auth = _bearer(settings)
-        self.session.trust_env = not settings.loopback
+        # What counts of the environment is read here, once for both: requests lets it outdo what the connection
+        # says, would put .netrc's login in the key's place, and httpx reads it differently.
+        self.session.trust_env = False
+        if proxy := _proxy(settings):
+            self.session.proxies = {"http": proxy, "https": proxy}
+        self.session.verify = _ca(settings)
+        _ssl_context(settings)
 
     def send(self, request: Request) -> Response:
         """
@@ -58,12 +65,10 @@ class SyncTransport:
                 data=request.content,
                 headers=request.headers,
                 timeout=self._settings.timeout,
-                # Given here, not set on the session, where variables of the environment would outdo them.
-                verify=_trusted(self._settings),
-                proxies=dict(self._settings.proxies),
                 allow_redirects=False,
             )
-        except requests.RequestException as e:
+        # Each of requests' own errors is one.
+        except OSError as e:
             raise _no_answer(request, self._settings, e, timed_out=isinstance(e, requests.Timeout)) from e
         return _response(answer.status_code, answer.headers, answer.content, self._settings)
 
@@ -77,24 +82,21 @@ class AsyncTransport:
     Sends with one client of httpx; belongs to the event loop that it first sends on.
 
     :param settings: Where to, with which key, and how.
+    :raises RevorConfigurationError: if the CA bundle or the proxy cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
         import httpx
 
         self._settings = settings
-        context = _ssl_context(_trusted(settings))
         self.client = httpx.AsyncClient(
             auth=_bearer(settings),
             headers={"User-Agent": USER_AGENT},
             timeout=settings.timeout,
             follow_redirects=False,
-            trust_env=not settings.loopback,
-            verify=context,
-            mounts={
-                f"{scheme}://": httpx.AsyncHTTPTransport(proxy=proxy, verify=context)
-                for scheme, proxy in settings.proxies.items()
-            },
+            trust_env=False,
+            proxy=_proxy(settings),
+            verify=_ssl_context(settings),
         )
 
     async def send(self, request: Request) -> Response:
@@ -113,7 +115,7 @@ class AsyncTransport:
                 content=request.content,
                 headers=request.headers,
             )
-        except httpx.RequestError as e:
+        except (httpx.RequestError, OSError) as e:
             timed_out = isinstance(e, httpx.TimeoutException)
             raise _no_answer(request, self._settings, e, timed_out=timed_out) from e
         return _response(answer.status_code, answer.headers, answer.content, self._settings)
@@ -141,31 +143,64 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
-def _trusted(settings: Settings) -> bool | str:
+def _proxy(settings: Settings) -> str | None:
+    """Return the proxy that carries requests to the connection's host, if one does."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    proxies = dict(settings.proxies)
+    if not proxies and not settings.loopback:
+        proxies = get_environ_proxies(settings.base_url)
+    proxy: str | None = select_proxy(settings.base_url, proxies)
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if proxy and not is_proxy(proxy):
+        raise RevorConfigurationError(
+            f"Connection {settings.conn_id!r} would use a proxy that is no http:// or https:// URL: name another in "
+            "its extra `proxies`, or except its host in the variable NO_PROXY."
+        )
+    return proxy
+
+
+def _ca(settings: Settings) -> bool | str:
     # requests reads these variables and httpx does not; a company's CA must count for both.
     if settings.verify is True:
         return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     return settings.verify
 
 
+def _ssl_context(settings: Settings) -> ssl.SSLContext | bool:
+    if not settings.base_url.startswith("https"):
+        return True
+    ca = _ca(settings)
+    try:
+        return _context(ca)
+    except (OSError, ValueError) as e:
+        raise RevorConfigurationError(
+            f"Connection {settings.conn_id!r} checks certificates against {ca!r}, which cannot be read as a CA bundle: "
+            f"{e}. See its extra `verify`, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."
+        ) from e
+
+
 @lru_cache(maxsize=8)
-def _ssl_context(verify: bool | str) -> ssl.SSLContext:
+def _context(ca: bool | str) -> ssl.SSLContext:
     # Reading a CA bundle takes longer than a request, and a trigger makes a client for every poll.
     import ssl
 
-    import httpx
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-    if isinstance(verify, bool):
-        return httpx.create_ssl_context(verify=verify)
-    if os.path.isdir(verify):
-        return ssl.create_default_context(capath=verify)
-    return ssl.create_default_context(cafile=verify)
+    if ca is False:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    path = DEFAULT_CA_BUNDLE_PATH if ca is True else str(ca)
+    return ssl.create_default_context(capath=path) if os.path.isdir(path) else ssl.create_default_context(cafile=path)
 
 
 def _response(status: int, headers: Mapping[str, str], content: bytes, settings: Settings) -> Response:
-    if status >= 300:
-        # What refuses a key may quote it, and what it says goes into messages and logs.
-        content = content.replace(settings.api_key.encode(), b"***")
+    # What refuses a key may quote it, and what it says goes into messages and logs.
+    if (key := settings.api_key.encode()) in content:
+        content = content.replace(key, b"***")
     return Response(status, {name.lower(): value for name, value in headers.items()}, content, time.time())
 
 

@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_revor.api.accounts import parse_channel
 from airflow_provider_revor.exceptions import RevorTransientError, error_from_dict
-from airflow_provider_revor.gate import MIN_POKE_INTERVAL, Gate, WaitLog
+from airflow_provider_revor.gate import LONGEST_PAUSE, MIN_POKE_INTERVAL, Gate, WaitLog
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.templates import is_literal
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
@@ -61,13 +61,13 @@ class SendableAccountSensor(BaseSensorOperator):
     :param deferrable: Whether to wait in the triggerer, without a worker. Default: Airflow's
         ``[operators] default_deferrable``.
     :param start_from_trigger: Whether to begin in the triggerer, without a worker even for the first check. It takes
-        Airflow 3.3+ and a task that is not mapped, whose ``account_id`` is no task's output; elsewhere the gate defers
-        from a worker, and says so. Default: False.
+        Airflow 3.3+ and a task that is not mapped, none of whose arguments is a task's output; elsewhere the gate
+        defers from a worker, and says so. Default: False.
     :param end_from_trigger: Whether to succeed straight from the triggerer and push no XCom: a pure gate. Where Airflow
         cannot do that (below 3.3), it ends on a worker, with the same outcome. Default: False.
     :param kwargs: What every sensor takes; ``poke_interval`` (seconds or a timedelta, default 60), ``timeout`` (seconds
         or a timedelta), ``soft_fail``, ``never_fail``, ``silent_fail`` and ``execution_timeout`` mean the same whether
-        it pokes or is deferred.
+        it pokes or is deferred; but a poking sensor, as any of Airflow's, looks at the clock only after a poke.
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if ``channel`` is literal and none of Revor's.
     """
 
@@ -98,7 +98,8 @@ class SendableAccountSensor(BaseSensorOperator):
         self._not_before: float | None = None
         self._wait_log: WaitLog | None = None
         # A task's output cannot be put into a trigger before that task has run.
-        if start_from_trigger and START_FROM_TRIGGER and (account_id is None or isinstance(account_id, str)):
+        known = all(value is None or isinstance(value, str) for value in (revor_conn_id, channel, account_id))
+        if start_from_trigger and START_FROM_TRIGGER and known:
             self._start_from_trigger()
 
     def _start_from_trigger(self) -> None:
@@ -138,7 +139,7 @@ class SendableAccountSensor(BaseSensorOperator):
                 accounts = hook.list_connect_accounts()
         except RevorTransientError as e:
             if e.retry_after:
-                self._not_before = time.time() + e.retry_after
+                self._not_before = time.time() + min(e.retry_after, LONGEST_PAUSE)
             self._wait_log.trouble(e)
             return False
         if account := gate.find(accounts):
@@ -211,7 +212,7 @@ class SendableAccountSensor(BaseSensorOperator):
         if self._wants_start_from_trigger:
             self.log.warning(
                 "This gate cannot start from the trigger, which takes a scheduler of Airflow 3.3+, a task that is not "
-                "mapped, and an account_id that is no task's output: it defers from the worker."
+                "mapped, and no task's output among its arguments: it defers from the worker."
             )
         gate = self._gate()
         now = time.time()

@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -17,6 +18,10 @@ from airflow_provider_revor.exceptions import RevorConfigurationError, RevorErro
 from airflow_provider_revor.gate import Gate, WaitLog
 from airflow_provider_revor.triggers.polling import AccountPolls, Poll
 from airflow_provider_revor.version_compat import ASSET_WATCHERS, START_FROM_TRIGGER, EventTrigger, SharedPollTrigger
+
+# A worker may report a task's end some seconds late ([workers] min_heartbeat_interval). A task that its trigger resumes
+# before the scheduler has read that report is taken for killed, and failed: no gate fires so soon after its deferral.
+_SETTLING = 10.0
 
 
 class _DiscreetEvent(TriggerEvent):
@@ -106,16 +111,24 @@ class SendableAccountTrigger(AccountPolls, SharedPollTrigger):
 
         :param shared_stream: What :meth:`open_shared_stream` yields.
         """
+        begun = time.monotonic()
         left = None if self.deadline is None else max(self.deadline - time.time(), 0)
         try:
             async with asyncio.timeout(left):
                 payload = await self._wait(shared_stream)
         except TimeoutError:
             payload = {"status": self.deadline_status}
+        if self._deferred_by_a_worker:
+            await asyncio.sleep(max(_SETTLING - (time.monotonic() - begun), 0))
         if payload["status"] == "success" and self.end_from_trigger and START_FROM_TRIGGER:
             yield TaskSuccessEvent()
         else:
             yield _DiscreetEvent(payload=payload)
+
+    @property
+    def _deferred_by_a_worker(self) -> bool:
+        # What starts from the trigger has no first look to come after; `airflow dags test` gives a trigger no id.
+        return self.first_poll_at is not None and self.trigger_id is not None
 
     async def _wait(self, polls: AsyncIterator[Poll]) -> dict[str, Any]:
         wait_log = WaitLog(self.log, self.told)
@@ -159,7 +172,7 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
     :param channel: Accounts of this channel: ``email``, ``linkedin`` or ``whatsapp``; None, the default, for all.
     :param account_id: That very account; None, the default, for any.
     :param becomes: ``sendable``, the default, or ``blocked``.
-    :param poke_interval: Seconds between two polls. Default: 60.
+    :param poke_interval: Seconds between two polls, or a timedelta. Default: 60.
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if an argument cannot be used.
     :raises RevorConfigurationError: when the Dag is parsed by an Airflow that has no asset watchers.
     """
@@ -171,7 +184,7 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
         channel: str | None = None,
         account_id: str | None = None,
         becomes: Literal["sendable", "blocked"] = "sendable",
-        poke_interval: float = 60.0,
+        poke_interval: timedelta | float = 60.0,
     ) -> None:
         if not ASSET_WATCHERS:
             raise RevorConfigurationError("SendableAccountEventTrigger is for asset watchers: they take Airflow 3.0+.")
@@ -183,7 +196,8 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
         self.channel = wanted.value if wanted else None
         self.account_id = account_id
         self.becomes = becomes
-        self.poke_interval = poke_interval
+        seconds = poke_interval.total_seconds() if isinstance(poke_interval, timedelta) else float(poke_interval)
+        self.poke_interval = seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments to make this trigger again: plain, without any secret."""

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Hashable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_revor.api.accounts import ConnectAccount
-from airflow_provider_revor.gate import MIN_POKE_INTERVAL
+from airflow_provider_revor.exceptions import RevorConfigurationError
+from airflow_provider_revor.gate import LONGEST_PAUSE, MIN_POKE_INTERVAL
 from airflow_provider_revor.hooks.revor import RevorHook
 
 if TYPE_CHECKING:
@@ -58,11 +59,16 @@ class AccountPolls:
         """
         interval = max(kwargs["poke_interval"], MIN_POKE_INTERVAL)
         wait = max((kwargs.get("first_poll_at") or 0) - time.time(), 0)
+        unusable = False
         while True:
             await asyncio.sleep(wait * (1 + _JITTER * random.random()))  # noqa: S311
             poll = await _poll(kwargs["revor_conn_id"])
-            wait = max(interval, getattr(poll, "retry_after", None) or 0)
-            yield poll
+            wait = max(interval, min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE))
+            # Airflow's own trouble in reading a connection looks as if there were none: once proves nothing.
+            doubtful = isinstance(poll, RevorConfigurationError) and not unusable
+            unusable = isinstance(poll, RevorConfigurationError)
+            if not doubtful:
+                yield poll
 
     def filter_shared_stream(self, shared_stream: AsyncIterator[Poll]) -> AsyncIterator[TriggerEvent]:
         """Fire for the polls that matter to this trigger."""

@@ -36,6 +36,11 @@ def test_unknown_fields_are_ignored_and_unknown_values_survive():
     assert "added_later" not in odd.as_dict()
 
 
+def test_the_identifier_is_not_in_the_repr():
+    assert "ada@example.com" not in repr(read(item())[0])
+    assert "acc_1" in repr(read(item())[0])
+
+
 def test_the_identifier_may_be_null_or_missing():
     without = item()
     del without["account_identifier"]
@@ -100,13 +105,20 @@ def test_what_a_blocked_account_needs_is_said_without_personal_data():
 
 @pytest.mark.parametrize(
     ("value", "channel"),
-    [("email", Channel.EMAIL), (Channel.WHATSAPP, Channel.WHATSAPP), (None, None), ("", None), ("None", None)],
+    [
+        ("email", Channel.EMAIL),
+        (" email\n", Channel.EMAIL),
+        (Channel.WHATSAPP, Channel.WHATSAPP),
+        (None, None),
+        ("", None),
+        ("None", None),
+    ],
 )
 def test_a_channel_is_parsed(value, channel):
     assert parse_channel(value) is channel
 
 
-@pytest.mark.parametrize("value", ["sms", "Email", "email ", 5, ["email"], True])
+@pytest.mark.parametrize("value", ["sms", "Email", "e-mail", 5, ["email"], True])
 def test_a_bad_channel_is_a_value_error_that_names_the_good_ones(value):
     with pytest.raises(ValueError, match="use one of email, linkedin, whatsapp"):
         parse_channel(value)

@@ -20,6 +20,7 @@ GET = Request("GET", "/api/v1/connect/accounts")
         ("/api/v2/jobs/1", "/api/v2/jobs/1"),
         ("connect/accounts", "/api/v1/connect/accounts"),
         ("/connect/accounts", "/api/v1/connect/accounts"),
+        ("api/v1/connect/accounts", "/api/v1/connect/accounts"),
     ],
 )
 def test_a_path_is_taken_from_the_api_root_unless_it_names_it(written, path):
@@ -133,6 +134,10 @@ def test_an_error_without_an_envelope_is_still_the_right_one(status, body):
 def test_a_success_that_is_not_the_documented_json_is_an_error(body):
     with pytest.raises(e.RevorResponseError):
         decode(GET, response(200, body), "c")
+
+
+def test_a_write_may_be_answered_by_nothing():
+    assert decode(Request("DELETE", "x"), response(204, b""), "c").body == {}
 
 
 def test_a_failure_within_a_success_keeps_its_code():

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.hooks.transport import AsyncTransport
 
 
 def list_sync(hook: RevorHook, **filters):
@@ -104,6 +105,55 @@ def test_nobody_listens(connect, ask):
             ask(RevorHook(max_retries=0))
 
 
+def unusable(name):
+    """Settings that only show in use to be no good."""
+    return {
+        "a CA bundle that is none": {"extra": {"verify": __file__}, "env": {}},
+        "no such CA bundle": {"extra": {}, "env": {"REQUESTS_CA_BUNDLE": "/no/such/file"}},
+        "a proxy that is none": {"extra": {}, "env": {"https_proxy": "socks5://127.0.0.1:9"}},
+    }[name]
+
+
+@both
+@pytest.mark.parametrize("name", ["a CA bundle that is none", "no such CA bundle", "a proxy that is none"])
+def test_what_cannot_be_used_is_a_configuration_error(connect, monkeypatch, ask, name):
+    connect(host="https://revor.test", extra=unusable(name)["extra"])
+    for variable, value in unusable(name)["env"].items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(e.RevorConfigurationError, match="'revor_default'"):
+        ask(RevorHook())
+    ok, message = RevorHook().test_connection()
+    assert not ok
+    assert "'revor_default'" in message
+
+
+@both
+@pytest.mark.parametrize(("no_proxy", "asked"), [("", True), ("revor.test", False), ("10.0.0.0/8", True)])
+def test_a_proxy_and_its_exceptions_mean_the_same(connect, monkeypatch, ask, no_proxy, asked):
+    """The proxy is a closed port: what fails tells who was asked."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        proxy = f"127.0.0.1:{closed.getsockname()[1]}"
+        monkeypatch.setenv("https_proxy", f"http://{proxy}")
+        monkeypatch.setenv("no_proxy", no_proxy)
+        connect(host="https://revor.test:1")
+        with pytest.raises(e.RevorConnectionError) as caught:
+            ask(RevorHook(max_retries=0))
+        assert ("Errno 111" in str(caught.value)) is asked
+        # What the connection says is not for the environment to outdo.
+        connect(host="https://revor.test:1", extra={"proxies": f"http://{proxy}"})
+        with pytest.raises(e.RevorConnectionError, match="Errno 111"):
+            ask(RevorHook(max_retries=0))
+
+
+@both
+def test_a_key_that_revor_repeats_is_not_repeated(revor_sandbox, ask):
+    body = {"ok": False, "error": {"code": "odd", "message": f"The key {revor_sandbox.api_key} is odd."}}
+    revor_sandbox.answer(200, body)
+    with pytest.raises(e.RevorResponseError, match=r"The key \*\*\* is odd"):
+        ask(RevorHook())
+
+
 @both
 def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(revor_sandbox, monkeypatch, ask):
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
@@ -128,6 +178,25 @@ def test_one_client_is_reused_within_a_loop(revor_sandbox):
 
     assert asyncio.run(ask())
     assert revor_sandbox.request_count == 6
+
+
+def test_clients_that_are_made_at_once_are_all_closed(revor_sandbox, monkeypatch):
+    made = []
+    make = AsyncTransport.__init__
+
+    def remember(transport, settings):
+        make(transport, settings)
+        made.append(transport)
+
+    monkeypatch.setattr(AsyncTransport, "__init__", remember)
+
+    async def ask():
+        async with RevorHook() as hook:
+            await asyncio.gather(*(hook.alist_connect_accounts() for _ in range(5)))
+
+    asyncio.run(ask())
+    assert made
+    assert all(transport.client.is_closed for transport in made)
 
 
 def test_the_test_button_asks_the_real_socket(revor_sandbox):

@@ -64,11 +64,12 @@ def test_extras_reach_the_request(connect, requests_mock):
 
 
 def test_a_companys_ca_bundle_counts_unless_the_connection_says_otherwise(connect, requests_mock, monkeypatch):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", __file__)
+    bundle = requests.certs.where()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
     requests_mock.get(URL, json=listing())
     connect()
     RevorHook().list_connect_accounts()
-    assert requests_mock.last_request.verify == __file__
+    assert requests_mock.last_request.verify == bundle
     connect(extra={"verify": False})
     RevorHook().list_connect_accounts()
     assert requests_mock.last_request.verify is False
@@ -230,14 +231,15 @@ def test_a_missing_connection_says_what_to_make(airflow_db):
         asyncio.run(RevorHook("nowhere").alist_connect_accounts())
 
 
-def test_turning_verification_off_is_warned_of(connect, requests_mock, caplog):
+def test_turning_verification_off_is_warned_of_once(connect, requests_mock, caplog, monkeypatch):
     connect(extra={"verify": False})
     requests_mock.get(URL, json=listing())
-    hook = RevorHook()
+    monkeypatch.setattr("airflow_provider_revor.hooks.revor._warned_of", set())
+    monkeypatch.setattr(RevorHook, "log", logging.getLogger("hook"))
     with caplog.at_level(logging.WARNING):
-        hook._log = logging.getLogger("test")
-        hook.list_connect_accounts()
-    assert "verify: false" in caplog.text
+        for _ in range(3):
+            RevorHook().list_connect_accounts()
+    assert caplog.text.count("verify: false") == 1
 
 
 # -- the Test button -------------------------------------------------------------------------------------
@@ -246,6 +248,12 @@ def test_turning_verification_off_is_warned_of(connect, requests_mock, caplog):
 def test_the_test_button_counts_accounts(hook, requests_mock):
     requests_mock.get(URL, json=listing(item(), item(account_id="acc_2", can_send=False)))
     assert hook.test_connection() == (True, "Revor answers: 2 Connect accounts, 1 of them can send.")
+
+
+def test_the_test_button_asks_once(hook, requests_mock, naps):
+    requests_mock.get(URL, status_code=429, json=refusal(), headers={"Retry-After": "4"})
+    assert hook.test_connection()[0] is False
+    assert (requests_mock.call_count, naps) == (1, [])
 
 
 @pytest.mark.parametrize(

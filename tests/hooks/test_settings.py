@@ -60,6 +60,8 @@ def test_the_host_is_taken_as_people_write_it(fields, base_url):
         ("https://", "no URL"),
         ("https://revor.ai:port", "no URL"),
         ("https://revor.ai:99999", "no URL"),
+        ("https://revor..ai", "no URL"),
+        (f"https://{'x' * 64}.ai", "no URL"),
         ("https://re vor.ai", "no URL"),
         ("https://revor.ai/a b", "no URL"),
         ("https://revor.ai\\@evil.example", "login in its host"),
@@ -71,6 +73,19 @@ def test_a_host_that_cannot_be_used_is_refused_with_the_reason(host, why):
         read(host=host)
     assert "'c'" in str(caught.value)
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_a_port_that_there_is_not_is_refused(port):
+    with pytest.raises(RevorConfigurationError, match="which there is not"):
+        read(host="revor.ai", port=port)
+
+
+def test_a_key_is_not_given_to_a_proxy_in_the_clear():
+    extra = {"proxies": "http://proxy:3128"}
+    with pytest.raises(RevorConfigurationError, match="in the clear"):
+        read(extra, host="http://127.0.0.1:8000")
+    assert read({**extra, "allow_http": True}, host="http://127.0.0.1:8000").loopback
 
 
 def test_two_different_ports_are_refused():
@@ -144,6 +159,7 @@ def test_extras_are_taken_as_json_or_as_a_form_writes_them(extra, field, value):
         ({"verify": "/no/such/file"}, "there is no '/no/such/file'"),
         ({"verify": 5}, "verify"),
         ({"proxies": "proxy:3128"}, "proxies"),
+        ({"proxies": "socks5://proxy:1080"}, "proxies"),
         ({"proxies": ["http://p:1"]}, "proxies"),
         ({"proxies": {"https": None}}, "proxies"),
         ({"proxies": {"https://": "http://p:1"}}, "use the schemes http and https"),

@@ -287,13 +287,14 @@ def test_where_it_cannot_start_from_the_trigger_it_defers_from_the_worker_and_sa
     ]
 
 
-def test_the_output_of_a_task_cannot_start_from_the_trigger():
+@pytest.mark.parametrize("argument", ["account_id", "channel", "revor_conn_id"])
+def test_the_output_of_a_task_cannot_start_from_the_trigger(argument):
     from airflow.providers.common.compat.sdk import DAG
 
     with DAG("d", schedule=None):
         upstream = gate(channel="email")
         sensor = SendableAccountSensor(
-            task_id="that", account_id=upstream.output["account_id"], start_from_trigger=True, timeout=600
+            task_id="that", start_from_trigger=True, **{argument: upstream.output["account_id"]}
         )
     assert not sensor.start_from_trigger
     assert sensor.deferrable

@@ -248,7 +248,7 @@ class AirflowCluster:
 
     def task_log(self, dag_id: str, task_id: str) -> str:
         """All that a task has logged, on workers and in triggerers, in all its tries."""
-        files = sorted((self.home / "logs").glob(f"dag_id={dag_id}/*/task_id={task_id}/*.log"))
+        files = sorted((self.home / "logs").glob(f"dag_id={dag_id}/*/task_id={task_id}/**/*.log"))
         return "".join(file.read_text() for file in files)
 
     def finished_runs(self, dag_id: str) -> int:

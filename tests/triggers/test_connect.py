@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -96,6 +97,12 @@ def test_the_next_poll_is_not_before_retry_after(polls):
     assert polls.naps[1] >= 300
 
 
+def test_a_retry_after_beyond_reason_does_not_put_all_gates_to_sleep_for_good(polls):
+    polls.answers = [e.RevorServerError("x", retry_after=10.0**11), OPEN]
+    payload(SendableAccountTrigger(poke_interval=40))
+    assert 86_400 <= polls.naps[1] < 100_000
+
+
 def test_the_first_poll_waits_as_long_as_the_worker_says(polls):
     polls.answers = [OPEN]
     payload(SendableAccountTrigger(poke_interval=40, first_poll_at=time.time() + 1_000))
@@ -110,6 +117,25 @@ def test_what_does_not_heal_ends_the_wait_with_its_own_class(polls, fault):
     ended = payload(SendableAccountTrigger(poke_interval=40))
     assert ended["status"] == "error"
     assert type(e.error_from_dict(ended["error"])) is type(fault)
+
+
+def test_a_gate_does_not_fire_before_the_scheduler_knows_that_its_worker_deferred_it(polls):
+    polls.answers = [OPEN]
+    soon = time.time() + 1
+    for first_poll_at, trigger_id, held in [(soon, 7, True), (soon, None, False), (None, 7, False)]:
+        polls.naps.clear()
+        trigger = SendableAccountTrigger(first_poll_at=first_poll_at)
+        trigger.trigger_id = trigger_id
+        assert payload(trigger)["status"] == "success"
+        assert any(nap > 9 for nap in polls.naps) is held
+
+
+def test_a_connection_that_is_not_found_once_may_be_airflows_own_trouble(polls):
+    missing = e.RevorConfigurationError("x")
+    polls.answers = [SHUT, missing, SHUT, missing, OPEN]
+    assert payload(SendableAccountTrigger())["status"] == "success"
+    polls.answers, polls.count = [SHUT, missing, missing, OPEN], 0
+    assert payload(SendableAccountTrigger())["error"]["error"] == "RevorConfigurationError"
 
 
 def test_what_nobody_foresaw_fails_the_trigger_instead_of_looping(polls):
@@ -334,7 +360,7 @@ def test_a_watcher_shares_the_poll_of_the_gates():
 
 @watchers
 def test_a_watcher_is_made_again_from_plain_json():
-    trigger = SendableAccountEventTrigger(channel="email", becomes="blocked", poke_interval=5)
+    trigger = SendableAccountEventTrigger(channel="email", becomes="blocked", poke_interval=timedelta(seconds=5))
     path, kwargs = trigger.serialize()
     assert json.loads(json.dumps(kwargs)) == kwargs
     assert SendableAccountEventTrigger(**kwargs).serialize() == (path, kwargs)

@@ -1,0 +1,174 @@
+"""
+What waiting costs: gates of ours beside ``HttpSensor(mode="reschedule")``, in a real Airflow on this machine.
+
+``make bench``. Each row is an Airflow of its own (api-server, scheduler with LocalExecutor, dag-processor, triggerer,
+SQLite) against the sandbox: idle for a while as the baseline, then N gates of which none can open, watched for some
+intervals once all of them wait, then one account becomes sendable and all of them end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from airflow_provider_revor.sandbox import Sandbox
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from system.airflow_cluster import AirflowCluster
+
+INTERVAL = 30
+INTERVALS = 3
+BASELINE = 60
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+HEADER = """
+from airflow.sdk import DAG
+with DAG("bench", schedule=None):
+    for n in range({count}):
+"""
+OURS = """
+        from airflow_provider_revor.sensors.connect import SendableAccountSensor
+        SendableAccountSensor(task_id=f"gate_{{n:04}}", channel="email", poke_interval={interval}, {options})
+"""
+PEER = """
+        from airflow.providers.http.sensors.http import HttpSensor
+        HttpSensor(
+            task_id=f"gate_{{n:04}}",
+            http_conn_id="revor_http",
+            endpoint="/api/v1/connect/accounts",
+            request_params={{"channel": "email"}},
+            response_check=lambda r: any(a["status"] == "ok" and a["can_send"] for a in r.json()["items"]),
+            poke_interval={interval},
+            mode="reschedule",
+        )
+"""
+# What waits, and the state of the tasks that do.
+KINDS = {
+    "ours, deferred": (OURS, "deferrable=True", "deferred"),
+    "ours, start and end in the triggerer": (OURS, "start_from_trigger=True, end_from_trigger=True", "deferred"),
+    "HttpSensor, reschedule": (PEER, "", "up_for_reschedule"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gates", type=int, nargs="+", default=[10, 100, 1000], help="how many wait")
+    parser.add_argument("--most-http", type=int, default=100, help="the most that HttpSensor is asked to bear")
+    arguments = parser.parse_args()
+
+    memory = psutil.virtual_memory().total / 2**30
+    print(f"{os.cpu_count()} cores, {memory:.0f} GiB; interval {INTERVAL} s, watched for {INTERVALS} intervals\n")
+    print(
+        "| gates | N | requests per interval | CPU s/min above idle: "
+        + " | ".join(COMPONENTS)
+        + " | CPU s/min per gate | triggerer KiB per gate | workers launched per gate, waiting | in all "
+        "| flip to last success, s |"
+    )
+    print("|" + " --- |" * (8 + len(COMPONENTS)), flush=True)
+    for count in arguments.gates:
+        for kind in KINDS:
+            if not kind.startswith("HttpSensor") or count <= arguments.most_http:
+                print(measure(kind, count), flush=True)
+
+
+def measure(kind: str, count: int) -> str:
+    source, options, waiting = KINDS[kind]
+    dag = (HEADER + source).format(count=count, interval=INTERVAL, options=options)
+    with (
+        Sandbox() as sandbox,
+        tempfile.TemporaryDirectory(prefix="revor-bench-") as home,
+        AirflowCluster(Path(home), {"bench.py": dag}) as cluster,
+    ):
+        cluster.api("POST", "/connections", connection_id="revor_default", **sandbox.connection)
+        cluster.api(
+            "POST",
+            "/connections",
+            connection_id="revor_http",
+            conn_type="http",
+            host=sandbox.url,
+            extra=f'{{"x-api-key": "{sandbox.api_key}"}}',
+        )
+        cluster.wait_until(lambda: cluster.sql("SELECT 1 FROM serialized_dag"), "the Dag to be parsed")
+        time.sleep(15)  # What starting costs is not the baseline's.
+        idle, _ = watch(cluster, BASELINE)
+        memory = triggerer_memory(cluster)
+
+        cluster.trigger("bench")
+        cluster.wait_until(lambda: runs_begun(cluster, count), "every gate to wait", timeout=1800)
+        if waiting == "deferred":
+            cluster.wait_until(lambda: cluster.states("bench") == {waiting: count}, "all to be deferred", timeout=1800)
+            cluster.wait_until(lambda: len(cluster.started_triggers("bench")) == count, "the triggers", timeout=600)
+        time.sleep(15)
+        memory = triggerer_memory(cluster) - memory
+        sandbox.reset_requests()
+        finished = cluster.finished_runs("bench")
+        busy, minutes = watch(cluster, INTERVAL * INTERVALS)
+        requests = sandbox.request_count / (minutes * 60 / INTERVAL)
+        launched = cluster.finished_runs("bench") - finished
+
+        sandbox.reconnect("acc_email_anna")
+        flipped = time.monotonic()
+        cluster.wait_until(
+            lambda: cluster.states("bench")["success"] + cluster.states("bench")["failed"] == count,
+            "the end",
+            timeout=1800,
+        )
+        drained = time.monotonic() - flipped
+        if failed := cluster.states("bench")["failed"]:
+            kind += f" ({failed} failed)"
+        above = [max(busy[name] - idle[name], 0) for name in COMPONENTS]
+        cells = [
+            kind,
+            str(count),
+            f"{requests:.1f}",
+            *(f"{value:.2f}" for value in above),
+            f"{sum(above) / count:.4f}",
+            f"{memory / count:.0f}",
+            f"{launched / count:.2f}",
+            f"{cluster.finished_runs('bench') / count:.2f}",
+            f"{drained:.0f}",
+        ]
+        return "| " + " | ".join(cells) + " |"
+
+
+def runs_begun(cluster: AirflowCluster, count: int) -> bool:
+    """Whether every gate has begun to wait, be it on a worker or in the triggerer."""
+    states = cluster.states("bench")
+    return states["deferred"] == count or cluster.finished_runs("bench") >= count
+
+
+def watch(cluster: AirflowCluster, seconds: float) -> tuple[dict[str, float], float]:
+    """Return the CPU seconds per minute of each component, and for how many minutes it was watched."""
+    before, began = cpu(cluster), time.monotonic()
+    time.sleep(seconds)
+    minutes = (time.monotonic() - began) / 60
+    return {name: (after - before[name]) / minutes for name, after in cpu(cluster).items()}, minutes
+
+
+def cpu(cluster: AirflowCluster) -> dict[str, float]:
+    totals = dict.fromkeys(COMPONENTS, 0.0)
+    for component in cluster.components:
+        for process in component.processes():
+            try:
+                times = process.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            # With what its children that have ended spent: each task of a LocalExecutor is one.
+            totals[component.name] += times.user + times.system + times.children_user + times.children_system
+    return totals
+
+
+def triggerer_memory(cluster: AirflowCluster) -> float:
+    (triggerer,) = cluster.triggerers
+    return sum(process.memory_full_info().uss for process in triggerer.processes()) / 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""A poll within a triggerer, whose connections come from its supervisor: by Airflow's own way of asking it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+import msgspec
+import pytest
+
+from airflow_provider_revor.triggers.polling import _poll
+from airflow_provider_revor.version_compat import ASSET_WATCHERS
+
+pytestmark = pytest.mark.skipif(not ASSET_WATCHERS, reason="triggers of Airflow 2 read the database themselves")
+
+
+def serve(connection: socket.socket, answer: dict) -> None:
+    """Be the supervisor: give the connection to whoever asks for one."""
+    from airflow.sdk.execution_time.comms import _ResponseFrame
+
+    with connection, connection.makefile("rb") as requests:
+        while size := requests.read(4):
+            frame = msgspec.msgpack.decode(requests.read(int.from_bytes(size, "big")))
+            wanted = frame[1]["type"] == "GetConnection"
+            connection.sendall(_ResponseFrame(id=frame[0], body=answer if wanted else None).as_bytes())
+
+
+def test_a_connection_is_read_through_the_supervisor(revor_sandbox, monkeypatch):
+    from airflow.jobs.triggerer_job_runner import TriggerCommsDecoder
+    from airflow.sdk.execution_time import task_runner
+
+    ours, theirs = socket.socketpair()
+    unset = dict.fromkeys(("schema", "login", "port", "extra"))
+    answer = {"type": "ConnectionResult", "conn_id": "in_the_database", **unset, **revor_sandbox.connection}
+    supervisor = threading.Thread(target=serve, args=(theirs, answer))
+    supervisor.start()
+
+    async def run():
+        reader, writer = await asyncio.open_connection(sock=ours)
+        comms = TriggerCommsDecoder(async_writer=writer, async_reader=reader, socket=ours)
+        if hasattr(comms, "start_reader"):
+            await comms.start_reader()
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", comms, raising=False)
+        polls = await asyncio.wait_for(asyncio.gather(*(_poll("in_the_database") for _ in range(3))), 60)
+        writer.close()
+        return polls
+
+    polls = asyncio.run(run())
+    supervisor.join(10)
+    for poll in polls:
+        assert isinstance(poll, list), poll
+        assert [account.as_dict() for account in poll] == revor_sandbox.accounts
