@@ -220,8 +220,9 @@ class AirflowCluster:
         return {row.pop("task_id"): row for row in rows}
 
     def states(self, dag_id: str) -> Counter[str]:
-        """How many task instances of a Dag are in each state."""
-        return Counter(str(task["state"]) for task in self.tasks(dag_id).values())
+        """How many task instances of a Dag, in all its runs, are in each state."""
+        rows = self.sql("SELECT state FROM task_instance WHERE dag_id = ?", dag_id)
+        return Counter(str(row["state"]) for row in rows)
 
     def xcoms(self, dag_id: str, key: str) -> dict[str, Any]:
         """The XComs with one key, decoded, by task_id."""
