@@ -1,32 +1,20 @@
-"""Revor's API, as far as the sandbox has it."""
+"""Revor's API, as far as the sandbox has it: Connect accounts. ``outreach_api.py`` has the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from fastapi import APIRouter, Depends, Request, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import APIRouter, Depends, Request
 
-from airflow_provider_revor.sandbox.dependencies import State
-from airflow_provider_revor.sandbox.errors import ERRORS, ApiError
-from airflow_provider_revor.sandbox.models import CHANNELS, AccountList, ErrorAnswer
+from airflow_provider_revor.sandbox.dependencies import State, authorize
+from airflow_provider_revor.sandbox.errors import ANY_REQUEST, ApiError, error_answers
+from airflow_provider_revor.sandbox.models import CHANNELS, AccountList
 
 T = TypeVar("T")
 
-_BEARER = HTTPBearer(scheme_name="Bearer", description="`Authorization: Bearer KEY`", auto_error=False)
-_HEADER = APIKeyHeader(name="x-api-key", scheme_name="x-api-key", description="`x-api-key: KEY`", auto_error=False)
-
 _CHANNELS = {name: name for name in CHANNELS}
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-
-
-async def _authorize(
-    state: State,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-    header: Annotated[str | None, Security(_HEADER)],
-) -> None:
-    state.check_key(bearer.credentials if bearer else header)
 
 
 def _choice(request: Request, name: str, choices: Mapping[str, T]) -> T | None:
@@ -44,20 +32,7 @@ def _query(name: str, choices: Mapping[str, object], description: str) -> dict[s
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
-def _error_answers() -> dict[int | str, dict[str, Any]]:
-    answers: dict[int | str, dict[str, Any]] = {}
-    for code, (status, message) in ERRORS.items():
-        example = {
-            "ok": False,
-            "error": {"code": code, "message": message, "request_id": "req_0123456789abcdef"},
-        }
-        answer = answers.setdefault(status, {"model": ErrorAnswer, "content": {"application/json": {"examples": {}}}})
-        answer["content"]["application/json"]["examples"][code] = {"value": example}
-        answer["description"] = ", ".join(f"`{name}`" for name in answer["content"]["application/json"]["examples"])
-    return answers
-
-
-router = APIRouter(prefix="/api/v1", dependencies=[Depends(_authorize)], responses=_error_answers())
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(authorize)], responses=error_answers(*ANY_REQUEST))
 
 
 @router.get(
@@ -65,6 +40,7 @@ router = APIRouter(prefix="/api/v1", dependencies=[Depends(_authorize)], respons
     tags=["Revor API"],
     summary="List Connect accounts",
     response_description="The accounts, all of them in one answer.",
+    responses=error_answers("invalid_channel", "invalid_can_send"),
     openapi_extra={
         "parameters": [
             _query("channel", _CHANNELS, "Only accounts of this channel."),

@@ -6,10 +6,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exception_handlers import http_exception_handler
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from airflow_provider_revor.sandbox import api, control
+from airflow_provider_revor.sandbox import api, control, outreach_api, outreach_control
 from airflow_provider_revor.sandbox.errors import ApiError, error_response
 from airflow_provider_revor.sandbox.faults import ApiRequestMiddleware, is_api_path
+from airflow_provider_revor.sandbox.outreach import UnknownJobError
+from airflow_provider_revor.sandbox.outreach_job import JobStateError
 from airflow_provider_revor.sandbox.state import SandboxState, UnknownAccountError
 
 _DESCRIPTION = """
@@ -38,12 +41,14 @@ def create_app(state: SandboxState) -> FastAPI:
     )
     app.state.sandbox = state
     app.include_router(api.router)
+    app.include_router(outreach_api.router)
     app.include_router(control.router)
+    app.include_router(outreach_control.router)
     app.add_middleware(ApiRequestMiddleware, state=state)
 
     @app.exception_handler(ApiError)
     async def refuse(request: Request, error: ApiError) -> Response:
-        return error_response(request.state.request_id, error.status, error.code)
+        return error_response(request.state.request_id, error.status, error.code, error.message)
 
     @app.exception_handler(HTTPException)
     async def no_route(request: Request, error: HTTPException) -> Response:
@@ -51,8 +56,18 @@ def create_app(state: SandboxState) -> FastAPI:
             return error_response(request.state.request_id, error.status_code, headers=error.headers)
         return await http_exception_handler(request, error)
 
+    @app.exception_handler(ClientDisconnect)
+    async def half_a_body(request: Request, error: ClientDisconnect) -> Response:
+        # Nobody reads it, but without an answer uvicorn logs a failure of the sandbox's.
+        return error_response(request.state.request_id, 400, "invalid_request")
+
     @app.exception_handler(UnknownAccountError)
-    async def no_account(request: Request, error: UnknownAccountError) -> Response:
+    @app.exception_handler(UnknownJobError)
+    async def not_there(request: Request, error: UnknownAccountError | UnknownJobError) -> Response:
         return await http_exception_handler(request, HTTPException(404, str(error)))
+
+    @app.exception_handler(JobStateError)
+    async def not_possible(request: Request, error: JobStateError) -> Response:
+        return await http_exception_handler(request, HTTPException(409, str(error)))
 
     return app

@@ -41,6 +41,8 @@ _FAULTS: dict[str, Any] = {
     "dropped connection": {"value": {"kind": "drop"}},
     "truncated answer": {"value": {"kind": "truncate"}},
     "slow answer": {"value": {"kind": "slow", "seconds": 5}},
+    "slow answer to what was done": {"value": {"kind": "slow", "seconds": 5, "after_acting": True, "method": "POST"}},
+    "lost answer to what was done": {"value": {"kind": "lose_answer", "method": "POST"}},
 }
 
 
@@ -92,7 +94,8 @@ async def add_fault(fault: Annotated[Fault, Body(openapi_examples=_FAULTS)], sta
     Queue a fault for the next API requests.
 
     Faults happen in the order in which they were queued, each to as many requests as its `times` says,
-    whoever sends them and whatever their key. With the queue empty, requests are answered as they should be.
+    whoever sends them and whatever their key; those of another than its `method`, if it has one, pass it by. With the
+    queue empty, requests are answered as they should be.
     """
     state.add_fault(fault)
 

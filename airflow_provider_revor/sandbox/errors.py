@@ -4,29 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi.responses import JSONResponse
 
 from airflow_provider_revor.sandbox.models import CHANNELS, ErrorAnswer, ErrorDetail
 
-#: code: (status, message)
-ERRORS = {
+#: What listing accounts is refused with; code: (status, message)
+_LISTING_ERRORS = {
     "invalid_channel": (400, f"channel must be one of: {', '.join(CHANNELS)}."),
     "invalid_can_send": (400, "can_send must be one of: true, false, 1, 0."),
     "api_key_missing": (401, "Send the API key as Authorization: Bearer KEY, or as x-api-key: KEY."),
     "api_key_invalid": (401, "The API key is not valid."),
-    "permission_denied": (403, "The API key lacks the permission connect.accounts:read."),
+    "permission_denied": (403, "The API key lacks the permission for this (connect.accounts:read to list accounts)."),
     "api_rate_limit_exceeded": (429, "Too many requests."),
 }
 
+#: Every code that there is. Of those of outreach, Revor documents three; the others are the sandbox's own, for what
+#: Revor describes in words only.
+ERRORS = {
+    **_LISTING_ERRORS,
+    "account_not_found": (404, "There is no such Connect account."),
+    "external_api_job_not_found": (404, "There is no such job."),
+    "idempotency_conflict": (409, "The Idempotency-Key was used with another body."),
+    # the sandbox's own
+    "invalid_request": (400, "The body is not as documented."),
+    "account_channel_mismatch": (409, "The account is of another channel."),
+    "account_reconnect_required": (409, "The account must be reconnected."),
+    "account_unavailable": (409, "The account can't send at the moment."),
+    "account_id_required": (409, "Only with exactly one usable LinkedIn account may account_id be left out."),
+}
+
+#: The codes that no request is safe from.
+ANY_REQUEST = ("api_key_missing", "api_key_invalid", "permission_denied", "api_rate_limit_exceeded")
+
 
 class ApiError(Exception):
-    """A request that is refused with one of the documented codes."""
+    """
+    A request that is refused with one of the codes above.
 
-    def __init__(self, code: str) -> None:
+    :param code: the code.
+    :param message: a sentence for people; the code's own if left out.
+    """
+
+    def __init__(self, code: str, message: str | None = None) -> None:
         super().__init__(code)
         self.code = code
-        self.status, self.message = ERRORS[code]
+        self.status, own_message = ERRORS[code]
+        self.message = message or own_message
 
 
 def default_code(status: int) -> str:
@@ -34,9 +59,9 @@ def default_code(status: int) -> str:
     Tell the code that goes with a status.
 
     :param status: an HTTP error status.
-    :return: the last of the documented codes with this status, or else the status in words (``not_found``).
+    :return: the last of the codes of the listing with this status, or else the status in words (``not_found``).
     """
-    documented = [code for code, (its_status, _) in ERRORS.items() if its_status == status]
+    documented = [code for code, (its_status, _) in _LISTING_ERRORS.items() if its_status == status]
     if documented:
         return documented[-1]
     try:
@@ -67,3 +92,23 @@ def error_response(
         _, message = ERRORS.get(code, (status, code.replace("_", " ").capitalize() + "."))
     body = ErrorAnswer(error=ErrorDetail(code=code, message=message, request_id=request_id))
     return JSONResponse(body.model_dump(), status, dict(headers or {}))
+
+
+def error_answers(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """
+    Describe answers that are errors, for the API's pages.
+
+    :param codes: the codes, of one or more statuses.
+    :return: what FastAPI takes as ``responses``.
+    """
+    answers: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        status, message = ERRORS[code]
+        example = {
+            "ok": False,
+            "error": {"code": code, "message": message, "request_id": "req_0123456789abcdef"},
+        }
+        answer = answers.setdefault(status, {"model": ErrorAnswer, "content": {"application/json": {"examples": {}}}})
+        answer["content"]["application/json"]["examples"][code] = {"value": example}
+        answer["description"] = ", ".join(f"`{name}`" for name in answer["content"]["application/json"]["examples"])
+    return answers

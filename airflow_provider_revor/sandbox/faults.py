@@ -14,6 +14,7 @@ from airflow_provider_revor.sandbox.models import (
     AnswerFault,
     DropFault,
     ErrorFault,
+    LoseAnswerFault,
     RequestRecord,
     SlowFault,
     TruncateFault,
@@ -84,13 +85,14 @@ class ApiRequestMiddleware:
             await self._app(scope, receive, send)
             return
 
-        fault = self._state.next_fault()
+        fault = self._state.next_fault(scope["method"])
         record = RequestRecord(
             method=scope["method"],
             path=self._printable(scope["raw_path"]),
             query=self._printable(scope["query_string"]),
             request_id=f"req_{secrets.token_hex(8)}",
             received_at=datetime.now(UTC),
+            idempotency_key=self._header(scope, b"idempotency-key"),
             fault=fault.kind if fault else None,
         )
         scope["state"]["request_id"] = record.request_id
@@ -112,6 +114,11 @@ class ApiRequestMiddleware:
             else:
                 await answer(message)
 
+        late: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            late.append(message)
+
         match fault:
             case None:
                 await self._app(scope, receive, answer)
@@ -123,6 +130,17 @@ class ApiRequestMiddleware:
                 await plain(scope, receive, answer)
             case TruncateFault():
                 await self._app(scope, receive, half_an_answer)
+            case SlowFault(after_acting=True):
+                # Counted when it was acted upon, and not as it is answered: whoever waits for the count can rely on it.
+                await self._app(scope, receive, keep)
+                self._state.count(record)
+                if await connection.lasts(fault.seconds):
+                    for message in late:
+                        await answer(message)
+            case LoseAnswerFault():
+                await self._app(scope, receive, keep)
+                self._state.count(record)
+                await connection.drop()
             case SlowFault():
                 # Counted as it comes in: a client that gives up must not make the count depend on time.
                 self._state.count(record)
@@ -131,6 +149,9 @@ class ApiRequestMiddleware:
             case DropFault():
                 self._state.count(record)
                 await connection.drop()
+
+    def _header(self, scope: Scope, name: bytes) -> str | None:
+        return next((self._printable(value) for key, value in scope["headers"] if key == name), None)
 
     def _printable(self, raw: bytes) -> str:
         # Still percent-encoded, so that nothing in it moves a terminal's cursor; and a key that strayed into

@@ -140,10 +140,16 @@ Headers = Annotated[
 ]
 
 
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
 class _Fault(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     times: int = Field(default=1, ge=1, description="How many API requests it applies to.")
+    method: Method | None = Field(
+        default=None, description="Only requests of this method; the others pass it by. Left out: of any."
+    )
 
 
 class ErrorFault(_Fault):
@@ -187,10 +193,21 @@ class SlowFault(_Fault):
     """The normal answer, late."""
 
     kind: Literal["slow"] = "slow"
-    seconds: float = Field(gt=0, le=3600, description="The delay before the answer is made.")
+    seconds: float = Field(gt=0, le=3600, description="The delay before the answer is made, or leaves.")
+    after_acting: bool = Field(
+        default=False, description="`true`: the request is acted upon at once, and only its answer waits."
+    )
 
 
-Fault = Annotated[ErrorFault | AnswerFault | DropFault | TruncateFault | SlowFault, Field(discriminator="kind")]
+class LoseAnswerFault(_Fault):
+    """The request is acted upon, then the connection is closed before any byte of the answer."""
+
+    kind: Literal["lose_answer"] = "lose_answer"
+
+
+Fault = Annotated[
+    ErrorFault | AnswerFault | DropFault | TruncateFault | SlowFault | LoseAnswerFault, Field(discriminator="kind")
+]
 
 
 class Health(BaseModel):
@@ -207,8 +224,9 @@ class RequestRecord(BaseModel):
     query: str = Field(description="The query string as it was sent.")
     request_id: str
     received_at: datetime
+    idempotency_key: str | None = Field(default=None, description="The header `Idempotency-Key`.")
     status: int | None = Field(
-        default=None, description="What was answered; null: nothing (dropped), or not yet (slow)."
+        default=None, description="What was answered; null: nothing (dropped, lost), or not yet (slow)."
     )
     fault: str | None = Field(default=None, description="The kind of the scripted fault that it met.")
 

@@ -10,21 +10,14 @@ from typing import Any, Self
 from typing_extensions import Unpack
 
 from airflow_provider_revor.sandbox.app import create_app
-from airflow_provider_revor.sandbox.models import (
-    AccountChanges,
-    AnswerFault,
-    DropFault,
-    ErrorFault,
-    KeyState,
-    RequestRecord,
-    SlowFault,
-    TruncateFault,
-)
+from airflow_provider_revor.sandbox.fault_methods import FaultMethods
+from airflow_provider_revor.sandbox.models import AccountChanges, KeyState, RequestRecord
+from airflow_provider_revor.sandbox.outreach_methods import OutreachMethods
 from airflow_provider_revor.sandbox.serving import HOST, ServerThread
 from airflow_provider_revor.sandbox.state import SandboxState
 
 
-class Sandbox:
+class Sandbox(FaultMethods, OutreachMethods):
     """
     A local Revor, on 127.0.0.1, for as long as the ``with`` block lasts.
 
@@ -36,7 +29,8 @@ class Sandbox:
             assert sandbox.request_count == 1
 
     Its methods may be called from any thread; what they change holds for the next request. No account of the
-    default set can send: :meth:`reconnect` one, or :meth:`set_accounts` of your own.
+    default set can send: :meth:`reconnect` one, or :meth:`set_accounts` of your own. What is sent goes nowhere but
+    to :attr:`outbox`, and its job succeeds at once unless :meth:`script_jobs` told otherwise.
 
     :param port: the port to listen on; 0, the default, takes a free one.
     :param api_key: the key that requests must carry.
@@ -166,89 +160,6 @@ class Sandbox:
     def revoke_key(self) -> None:
         """Make the API key invalid, as revoking it in Revor does."""
         self.set_key(valid=False)
-
-    # Faults: each waits in one queue and happens to the next `times` API requests
-
-    def fail(
-        self,
-        status: int,
-        *,
-        code: str | None = None,
-        message: str | None = None,
-        retry_after: float | str | None = None,
-        headers: Mapping[str, str] | None = None,
-        times: int = 1,
-    ) -> None:
-        """
-        Answer with an error in Revor's envelope.
-
-        :param status: the HTTP status, 400 to 599.
-        :param code: Revor's code; left out: the one that goes with the status.
-        :param message: a sentence for people; left out: the code's own.
-        :param retry_after: the header ``Retry-After``: seconds, or any text such as an HTTP date.
-        :param headers: more headers.
-        :param times: how many requests, 1 by default.
-        :raises ValueError: if the answer can't be sent.
-        """
-        more = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        self._state.add_fault(
-            ErrorFault(status=status, code=code, message=message, headers={**(headers or {}), **more}, times=times)
-        )
-
-    def answer(
-        self,
-        status: int = 200,
-        body: object = "",
-        headers: Mapping[str, str] | None = None,
-        *,
-        times: int = 1,
-    ) -> None:
-        """
-        Answer with anything.
-
-        :param status: the HTTP status, 200 to 599.
-        :param body: text, sent as it is; anything else is sent as JSON.
-        :param headers: the headers; without a ``Content-Type``, that is text/plain or application/json.
-        :param times: how many requests, 1 by default.
-        :raises ValueError: if the answer can't be sent.
-        """
-        headers = dict(headers or {})
-        if not isinstance(body, str):
-            body = json.dumps(body)
-            if "content-type" not in map(str.lower, headers):
-                headers["Content-Type"] = "application/json"
-        self._state.add_fault(AnswerFault(status=status, body=body, headers=headers, times=times))
-
-    def drop(self, *, times: int = 1) -> None:
-        """
-        Close the connection before any byte of an answer.
-
-        :param times: how many requests, 1 by default.
-        """
-        self._state.add_fault(DropFault(times=times))
-
-    def truncate(self, *, times: int = 1) -> None:
-        """
-        Close the connection half-way through the normal answer.
-
-        :param times: how many requests, 1 by default.
-        """
-        self._state.add_fault(TruncateFault(times=times))
-
-    def slow(self, seconds: float, *, times: int = 1) -> None:
-        """
-        Wait before the normal answer is made.
-
-        Such a request is counted as it comes in, others as they are answered.
-
-        :param seconds: how long, at most 3600.
-        :param times: how many requests, 1 by default.
-        """
-        self._state.add_fault(SlowFault(seconds=seconds, times=times))
-
-    def clear_faults(self) -> None:
-        """Forget the faults that have not happened yet."""
-        self._state.clear_faults()
 
     # Requests
 

@@ -21,6 +21,7 @@ from airflow_provider_revor.sandbox.models import (
     RequestLog,
     RequestRecord,
 )
+from airflow_provider_revor.sandbox.outreach import Outreach
 
 _CHANGES = TypeAdapter(AccountChanges)
 _RECONNECTED: AccountChanges = {
@@ -42,6 +43,8 @@ class SandboxState:
     """
     The accounts, the key, the faults to come and the requests so far. Every method is safe in any thread.
 
+    Outreach has a state of its own: ``outreach``.
+
     :param api_key: the key that requests must carry.
     :param accounts: what to start with, as for :meth:`set_accounts`; None: the default set.
     :param on_request: called with every API request, in the server's thread, before its answer leaves.
@@ -58,9 +61,10 @@ class SandboxState:
         self._changed = threading.Condition()
         self._key = KeyState()
         self._accounts: dict[str, Account] = {}
-        self._faults: deque[Fault] = deque()
+        self._faults: list[Fault] = []
         self._total = 0
         self._requests: deque[RequestRecord] = deque(maxlen=1000)
+        self.outreach = Outreach(self.accounts)
         self.set_accounts(DEFAULT_ACCOUNTS if accounts is None else accounts)
 
     # Accounts
@@ -168,19 +172,22 @@ class SandboxState:
         with self._changed:
             self._faults.append(fault)
 
-    def next_fault(self) -> Fault | None:
+    def next_fault(self, method: str) -> Fault | None:
         """
         Take the fault that the request at hand meets off the queue.
 
+        :param method: the request's method.
         :return: the fault; None: the request is answered as it should be.
         """
         with self._changed:
-            if not self._faults:
-                return None
-            fault = self._faults.popleft()
-            if fault.times > 1:
-                self._faults.appendleft(fault.model_copy(update={"times": fault.times - 1}))
-            return fault
+            for number, fault in enumerate(self._faults):
+                if fault.method in (None, method):
+                    if fault.times > 1:
+                        self._faults[number] = fault.model_copy(update={"times": fault.times - 1})
+                    else:
+                        del self._faults[number]
+                    return fault
+            return None
 
     def clear_faults(self) -> None:
         """Forget the faults that have not happened yet."""

@@ -189,4 +189,45 @@ def test_openapi_documents_everything(revor_sandbox):
         "/sandbox/key",
         "/sandbox/faults",
         "/sandbox/requests",
+        "/sandbox/jobs",
+        "/sandbox/jobs/script",
+        "/sandbox/jobs/{job_id}/finish",
+        "/sandbox/outbox",
     }
+
+
+def test_openapi_documents_outreach(revor_sandbox):
+    schema = requests.get(f"{revor_sandbox.url}/openapi.json", timeout=30).json()
+    dispatch = schema["paths"]["/api/v1/outreach/dispatches"]["post"]
+    like = schema["paths"]["/api/v1/outreach/linkedin/post-likes"]["post"]
+    job = schema["paths"]["/api/v1/outreach/jobs/{job_id}"]["get"]
+    for write in (dispatch, like):
+        assert [parameter["name"] for parameter in write["parameters"]] == ["Idempotency-Key"]
+        assert sorted(write["responses"]) == ["202", "400", "401", "403", "404", "409", "429", "503"]
+    assert sorted(job["responses"]) == ["200", "401", "403", "404", "429"]
+    assert [parameter["name"] for parameter in job["parameters"]] == ["job_id"]
+    content = dispatch["requestBody"]["content"]["application/json"]
+    assert content["examples"].keys() == {"email", "linkedin", "whatsapp"}
+    shapes = content["schema"]["anyOf"]
+    assert [shape["properties"]["channel"]["const"] for shape in shapes] == ["email", "linkedin", "whatsapp"]
+    assert {"address", "profile_url", "phone"} < {
+        name for shape in shapes for name in shape["properties"]["recipient"]["properties"]
+    }
+    assert like["requestBody"]["content"]["application/json"]["schema"]["required"] == ["profile_url"]
+
+
+def test_the_documented_examples_are_accepted(revor_sandbox):
+    revor_sandbox.reconnect_all()
+    schema = requests.get(f"{revor_sandbox.url}/openapi.json", timeout=30).json()
+    for path in ("/api/v1/outreach/dispatches", "/api/v1/outreach/linkedin/post-likes"):
+        examples = schema["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]
+        for example in examples.values():
+            answer = requests.post(
+                revor_sandbox.url + path, json=example["value"], headers={"x-api-key": KEY}, timeout=30
+            )
+            assert answer.status_code == 202
+    for path in ("/sandbox/jobs/script", "/sandbox/faults"):
+        examples = schema["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]
+        for example in examples.values():
+            answer = requests.post(revor_sandbox.url + path, json=example["value"], timeout=30)
+            assert answer.status_code == 204

@@ -67,6 +67,25 @@ def test_it_prints_requests_without_what_they_hold():
         ]
 
 
+def test_it_prints_no_bodies():
+    body = {
+        "account_id": "acc_email_anna",
+        "channel": "email",
+        "action": "outreach",
+        "recipient": {"address": "dana@example.com"},
+        "content": {"subject": "Hello", "text": "Hello Dana"},
+    }
+    with running() as (process, url, headers):
+        requests.post(f"{url}/sandbox/accounts/acc_email_anna/reconnect", timeout=30)
+        for sent in (body, {"channel": "dana@example.com"}):
+            headers["Idempotency-Key"] = "dana"
+            requests.post(f"{url}/api/v1/outreach/dispatches", json=sent, headers=headers, timeout=30)
+        assert [process.stdout.readline() for _ in range(2)] == [
+            "POST /api/v1/outreach/dispatches 202\n",
+            "POST /api/v1/outreach/dispatches 400\n",
+        ]
+
+
 def test_ready_after():
     with running("--ready-after", "0.01") as (process, url, headers):
         assert process.stdout.readline() == "Reconnected 3 account(s): ready to send\n"

@@ -17,14 +17,6 @@ ACCOUNT = {
 }
 
 
-@pytest.fixture
-def control(revor_sandbox):
-    def send(method, path, json=None):
-        return requests.request(method, f"{revor_sandbox.url}/sandbox{path}", json=json, timeout=30)
-
-    return send
-
-
 def test_health(control):
     assert control("GET", "/health").json() == {"status": "ok"}
 
@@ -109,6 +101,8 @@ def test_key(control, get):
         ({"kind": "error", "status": 503}, 503),
         ({"kind": "answer", "status": 502, "body": "<p>"}, 502),
         ({"kind": "slow", "seconds": 0.01}, 200),
+        ({"kind": "slow", "seconds": 0.01, "after_acting": True}, 200),
+        ({"kind": "error", "status": 503, "method": "GET"}, 503),
     ],
 )
 def test_faults(control, get, fault, status):
@@ -117,7 +111,7 @@ def test_faults(control, get, fault, status):
     assert [get().status_code for _ in range(4)] == [status, status, 418, 200]
 
 
-@pytest.mark.parametrize("kind", ["drop", "truncate"])
+@pytest.mark.parametrize("kind", ["drop", "truncate", "lose_answer"])
 def test_faults_that_hang_up(control, get, kind):
     assert control("POST", "/faults", {"kind": kind}).status_code == 204
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
@@ -148,6 +142,8 @@ def test_faults_are_cleared(control, get):
         {"kind": "answer", "status": 200, "headers": {"X A": "b"}},
         {"kind": "answer", "status": 200, "headers": {"X-A": "✓"}},
         {"kind": "drop", "seconds": 1},
+        {"kind": "drop", "after_acting": True},
+        {"kind": "drop", "method": "post"},
     ],
 )
 def test_faults_that_can_not_be(control, get, fault):

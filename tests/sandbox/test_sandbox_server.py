@@ -246,6 +246,108 @@ def test_slow_answers_in_the_end(revor_sandbox, get):
     assert [(record.status, record.fault) for record in revor_sandbox.requests] == [(200, "slow")]
 
 
+LIKE = {"profile_url": "https://linkedin.example.com/in/dana-example", "topic": "hiking"}
+
+
+def test_slow_after_acting_answers_in_the_end(ready, post):
+    ready.slow(0.05, after_acting=True)
+    response = post("/linkedin/post-likes", LIKE)
+    assert response.status_code == 202
+    assert [job["id"] for job in ready.jobs] == [response.json()["item"]["id"]]
+    assert [(record.status, record.fault) for record in ready.requests] == [(202, "slow")]
+
+
+def test_slow_acts_late_unless_told_otherwise(ready, post):
+    for after_acting, jobs in ((False, 0), (True, 1)):
+        ready.slow(3600, after_acting=after_acting)
+        with pytest.raises(requests.Timeout):
+            post("/linkedin/post-likes", LIKE, timeout=1)
+        ready.wait_for_requests(1 + after_acting)
+        assert len(ready.jobs) == jobs
+    assert [(record.status, record.fault) for record in ready.requests] == [(None, "slow")] * 2
+
+
+def test_a_slow_answer_after_acting_does_not_hold_the_stop(ready, post):
+    outcome = []
+
+    def like():
+        try:
+            post("/linkedin/post-likes", LIKE, timeout=60)
+        except requests.ConnectionError as error:
+            outcome.append(error)
+
+    ready.slow(3600, after_acting=True)
+    client = threading.Thread(target=like)
+    client.start()
+    ready.wait_for_requests(1)
+    assert len(ready.outbox) == 1
+    ready.stop()
+    client.join()
+    assert len(outcome) == 1
+
+
+def test_lose_answer_acts_and_sends_no_byte(ready, caplog, capfd):
+    ready.lose_answer()
+    body = json.dumps(LIKE).encode()
+    address = ("127.0.0.1", int(ready.url.rpartition(":")[2]))
+    with socket.create_connection(address, timeout=30) as client:
+        head = f"POST /api/v1/outreach/linkedin/post-likes HTTP/1.1\r\nHost: sandbox\r\nx-api-key: {ready.api_key}\r\n"
+        client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert client.recv(1) == b""
+    assert [job["status"] for job in ready.jobs] == ["succeeded"]
+    assert [(record.status, record.fault) for record in ready.requests] == [(None, "lose_answer")]
+    ready.stop()
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_retry_after_a_lost_answer_finds_the_job(ready, post):
+    ready.lose_answer(times=2, method="POST")
+    for _ in range(2):
+        with pytest.raises(requests.ConnectionError):
+            post("/linkedin/post-likes", LIKE, key="once")
+    item = post("/linkedin/post-likes", LIKE, key="once").json()["item"]
+    assert [job["id"] for job in ready.jobs] == [item["id"]]
+
+
+def test_half_a_body_is_nothing(ready, caplog, capfd):
+    address = ("127.0.0.1", int(ready.url.rpartition(":")[2]))
+    with socket.create_connection(address, timeout=30) as client:
+        head = f"POST /api/v1/outreach/dispatches HTTP/1.1\r\nHost: sandbox\r\nx-api-key: {ready.api_key}\r\n"
+        client.sendall(f"{head}Content-Length: 9\r\n\r\n{{".encode())
+    ready.wait_for_requests(1)
+    ready.stop()
+    assert ready.jobs == []
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_faults_of_a_method_let_others_pass(ready, get, post):
+    ready.fail(503, method="POST", times=2)
+    ready.fail(429, method="GET")
+    ready.fail(500)
+    assert [get().status_code for _ in range(3)] == [429, 500, 200]
+    assert [post("/linkedin/post-likes", LIKE).status_code for _ in range(3)] == [503, 503, 202]
+    assert len(ready.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        lambda sandbox: sandbox.fail(503, method="POST"),
+        lambda sandbox: sandbox.answer(502, "x", method="POST"),
+        lambda sandbox: sandbox.drop(method="POST"),
+        lambda sandbox: sandbox.truncate(method="POST"),
+        lambda sandbox: sandbox.slow(3600, method="POST"),
+        lambda sandbox: sandbox.lose_answer(method="POST"),
+    ],
+)
+def test_each_fault_takes_a_method(ready, get, script):
+    script(ready)
+    assert get().status_code == 200
+    assert ready.requests[0].fault is None
+
+
 def test_a_client_that_gives_up_is_counted(revor_sandbox, get):
     revor_sandbox.slow(3600)
     with pytest.raises(requests.Timeout):
@@ -297,6 +399,13 @@ def test_records_are_copies(revor_sandbox, get):
     revor_sandbox.requests[0].status = 999
     assert revor_sandbox.requests[0].status == 200
     assert revor_sandbox.requests[0].received_at.utcoffset().total_seconds() == 0
+
+
+def test_records_have_the_idempotency_key(ready, get, post):
+    get()
+    post("/linkedin/post-likes", LIKE, key="gate-1")
+    post("/linkedin/post-likes", LIKE, key=f"{ready.api_key}-1")
+    assert [record.idempotency_key for record in ready.requests] == [None, "gate-1", "***-1"]
 
 
 def test_wait_for_requests(revor_sandbox, get):
