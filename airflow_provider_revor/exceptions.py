@@ -12,6 +12,10 @@ What can go wrong between a task and Revor, and what each error means for the ta
         │   └── RevorResponseError         an answer that is not the documented JSON
         ├── RevorNotFoundError             404
         ├── RevorConflictError             409
+        │   └── RevorIdempotencyConflictError  other content under an idempotency key that was used before  (*)
+        ├── RevorJobError                  an outreach job failed or was cancelled; trying again may help
+        │   └── RevorJobFailedError        … and Revor does not say so                                     (*)
+        ├── RevorJobTimeoutError           an outreach job has not ended in the time that a task waits for it
         ├── RevorRequestError              400 and every other 4xx           (*)
         ├── RevorAuthenticationError       401: no key, or not a valid one   (*)
         ├── RevorPermissionError           403: the key may not do this      (*)
@@ -102,6 +106,22 @@ class RevorConflictError(RevorError):
     """409: an idempotency conflict, or an account that does not fit the request."""
 
 
+class RevorIdempotencyConflictError(RevorConflictError, AirflowFailException):
+    """409 ``idempotency_conflict``: something else was sent under this idempotency key before."""
+
+
+class RevorJobError(RevorError):
+    """An outreach job failed, and Revor says that trying again may help."""
+
+
+class RevorJobFailedError(RevorJobError, AirflowFailException):
+    """An outreach job failed or was cancelled, and Revor does not say that trying again may help."""
+
+
+class RevorJobTimeoutError(RevorError):
+    """An outreach job has not ended in the time that a task waits for it; it goes on in Revor."""
+
+
 class RevorRequestError(RevorError, AirflowFailException):
     """400, and every 4xx without a class of its own: the request itself is refused."""
 
@@ -131,6 +151,10 @@ _CLASSES: dict[str, type[RevorError]] = {
         RevorResponseError,
         RevorNotFoundError,
         RevorConflictError,
+        RevorIdempotencyConflictError,
+        RevorJobError,
+        RevorJobFailedError,
+        RevorJobTimeoutError,
         RevorRequestError,
         RevorAuthenticationError,
         RevorPermissionError,

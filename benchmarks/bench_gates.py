@@ -2,7 +2,7 @@
 What waiting costs: gates of ours beside ``HttpSensor(mode="reschedule")``, in a real Airflow on this machine.
 
 ``make bench``. Each row is an Airflow of its own (api-server, scheduler with LocalExecutor, dag-processor, triggerer,
-SQLite) against the sandbox: idle for a while as the baseline, then N gates, ten in each Dag run, of which none can open,
+SQLite) against the sandbox: idle for a while as the baseline, then N gates, ten to a Dag run, none of which can open,
 watched for some intervals once all of them wait, then one account becomes sendable and all of them end.
 """
 

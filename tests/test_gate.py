@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_revor.exceptions import RevorConnectionError, RevorRateLimitError
-from airflow_provider_revor.gate import Gate, WaitLog
+from airflow_provider_revor.gate import ACCOUNTS_SUBJECT, Gate
+from airflow_provider_revor.waiting import WaitLog
 
 ANY, EMAIL, THAT = Gate.of(None, None), Gate.of("email", None), Gate.of(None, "acc_2")
 
@@ -22,6 +23,15 @@ def test_the_first_sendable_account_of_the_channel_opens_the_gate():
     assert EMAIL.find(accounts).account_id == "acc_2"
     assert THAT.find(accounts).account_id == "acc_2"
     assert Gate.of("whatsapp", None).find(accounts) is None
+
+
+def test_a_sticky_gate_takes_one_account_for_a_key_as_long_as_that_one_can_send():
+    accounts = [account(account_id=f"acc_{n}") for n in range(1, 6)]
+    gate = Gate.of(None, None, pick="sticky", sticky_key="lead-1")
+    assert gate.find(accounts).account_id == "acc_5"
+    assert gate == Gate.of(None, None, pick="sticky", digest=gate.digest)
+    assert gate.find(accounts[:-1]).account_id == "acc_4"
+    assert "lead-1" not in repr(gate)
 
 
 @given(
@@ -88,7 +98,7 @@ class Recorder:
 
 def test_the_log_tells_once_per_change():
     recorder = Recorder()
-    log = WaitLog(recorder)
+    log = WaitLog(recorder, ACCOUNTS_SUBJECT)
     for reason in ("A", "A", "B", "B", "A"):
         log.waiting(reason)
     assert [line for _, line in recorder.lines] == ["Waiting. A", "Waiting. B", "Waiting. A"]
@@ -96,7 +106,7 @@ def test_the_log_tells_once_per_change():
 
 def test_a_new_request_id_alone_is_no_news():
     recorder = Recorder()
-    log = WaitLog(recorder)
+    log = WaitLog(recorder, ACCOUNTS_SUBJECT)
     for n in range(3):
         log.trouble(RevorRateLimitError(f"limited (req_{n})", code="x", status_code=429))
     log.trouble(RevorConnectionError("no answer"))
@@ -106,7 +116,7 @@ def test_a_new_request_id_alone_is_no_news():
 
 def test_what_the_worker_told_the_trigger_does_not_tell_again():
     recorder = Recorder()
-    first = WaitLog(recorder)
+    first = WaitLog(recorder, ACCOUNTS_SUBJECT)
     first.waiting("A")
-    WaitLog(recorder, first.told).waiting("A")
+    WaitLog(recorder, ACCOUNTS_SUBJECT, first.told).waiting("A")
     assert len(recorder.lines) == 1

@@ -11,8 +11,9 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import Any
 
+from airflow_provider_revor.api.answers import Envelope
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
-from airflow_provider_revor.api.wire import API_ROOT, Envelope, Request
+from airflow_provider_revor.api.wire import API_ROOT, Request
 from airflow_provider_revor.exceptions import RevorValueError
 
 ACCOUNTS_PATH = f"{API_ROOT}/connect/accounts"

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_revor.api.accounts import ConnectAccount, list_request, read_accounts
-from airflow_provider_revor.api.wire import Envelope, Request, decode
+from airflow_provider_revor.api.answers import Envelope, decode
+from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError
 from airflow_provider_revor.get_provider_info import connection_form
+from airflow_provider_revor.hooks.outreach import OutreachMethods
 from airflow_provider_revor.version_compat import mask_secret
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 _warned_of: set[str] = set()
 
 
-class RevorHook(BaseHook):
+class RevorHook(OutreachMethods, BaseHook):
     """
     Talk to the Revor API with the key of an Airflow connection.
 

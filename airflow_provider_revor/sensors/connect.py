@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
-    AirflowException,
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
-    BaseOperator,
-    BaseSensorOperator,
-    PokeReturnValue,
-    conf,
-)
+from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
 from airflow_provider_revor.api.accounts import parse_channel
-from airflow_provider_revor.exceptions import RevorTransientError, error_from_dict
-from airflow_provider_revor.gate import LONGEST_PAUSE, MIN_POKE_INTERVAL, Gate, WaitLog
+from airflow_provider_revor.exceptions import RevorTransientError
+from airflow_provider_revor.gate import ACCOUNTS_SUBJECT, Gate
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.selection import Strategy, sticky_digest
+from airflow_provider_revor.sensors.waiting import WaitingSensor
 from airflow_provider_revor.templates import is_literal
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-# The trigger keeps the time itself, also where Airflow does not (`airflow dags test`). Airflow's own clock, this many
-# seconds later, is for a triggerer that is gone.
-_TRIGGERER_GRACE = 60
+    from airflow_provider_revor.triggers.connect import SendableAccountTrigger
 
 
-class SendableAccountSensor(BaseSensorOperator):
+class SendableAccountSensor(WaitingSensor):
     """
     Wait until a Connect account can send, and hand it on.
 
-    Sendable means what Revor means by it: the account's ``status`` is ``ok`` and its ``can_send`` is true. The first
-    such account in Revor's order is handed on: its dict as the XCom ``return_value``, its id as the XCom
-    ``account_id``, so that ``gate.output["account_id"]`` and ``ti.xcom_pull("gate", key="account_id")`` both give
-    the id.
+    Sendable means what Revor means by it: the account's ``status`` is ``ok`` and its ``can_send`` is true. One such
+    account, by default the first in Revor's order, is handed on: its dict as the XCom ``return_value``, its id as the
+    XCom ``account_id``, so that ``gate.output["account_id"]`` and ``ti.xcom_pull("gate", key="account_id")`` both
+    give the id.
 
     While it waits it logs, once per change, why each account cannot send. What heals by itself (rate limits, 5xx,
     network) is logged and waited out, the next poll not before Revor's ``Retry-After``; what does not (400, 401, 403,
@@ -58,6 +47,11 @@ class SendableAccountSensor(BaseSensorOperator):
         renders to an empty string or ``None``, for any channel. Default: None. (templated)
     :param account_id: That very account; None for any. A template that renders to nothing is an error, not "any".
         Default: None. (templated)
+    :param pick: Which one, when several can send: ``first`` in Revor's order; ``random``; or ``sticky``, for each
+        ``sticky_key`` always the same one while that one can send, see :func:`.pick_account`. Default: ``first``.
+    :param sticky_key: For ``sticky``, and only for it: who always meets the same account. A template that renders to
+        nothing is an error. Neither a log nor the trigger of a deferred task shows it, but Airflow shows what a
+        template rendered to: better a lead's id than an address. Default: None. (templated)
     :param deferrable: Whether to wait in the triggerer, without a worker. Default: Airflow's
         ``[operators] default_deferrable``.
     :param start_from_trigger: Whether to begin in the triggerer, without a worker even for the first check. It takes
@@ -68,11 +62,15 @@ class SendableAccountSensor(BaseSensorOperator):
     :param kwargs: What every sensor takes; ``poke_interval`` (seconds or a timedelta, default 60), ``timeout`` (seconds
         or a timedelta), ``soft_fail``, ``never_fail``, ``silent_fail`` and ``execution_timeout`` mean the same whether
         it pokes or is deferred; but a poking sensor, as any of Airflow's, looks at the clock only after a poke.
-    :raises RevorValueError: (a ValueError) when the Dag is parsed, if ``channel`` is literal and none of Revor's.
+    :raises RevorValueError: (a ValueError) when the Dag is parsed, if ``channel`` is literal and none of Revor's,
+        ``pick`` is none of the above, ``sticky`` has no key, or another one has.
     """
 
-    template_fields: Sequence[str] = ("revor_conn_id", "channel", "account_id")
+    template_fields: Sequence[str] = ("revor_conn_id", "channel", "account_id", "sticky_key")
     ui_color = "#d9f2e6"
+
+    _nothing = "No Connect account could send"
+    _subject = ACCOUNTS_SUBJECT
 
     def __init__(
         self,
@@ -80,25 +78,29 @@ class SendableAccountSensor(BaseSensorOperator):
         revor_conn_id: str = "revor_default",
         channel: str | None = None,
         account_id: str | None = None,
+        pick: Strategy = "first",
+        sticky_key: str | int | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         start_from_trigger: bool = False,
         end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(deferrable=deferrable or start_from_trigger, **kwargs)
         if is_literal(channel):
             parse_channel(channel)
+        # What is not known before the task runs is taken for a key.
+        sticky_digest(pick, sticky_key if is_literal(sticky_key) else "a template")
         self.revor_conn_id = revor_conn_id
         self.channel = channel
         self.account_id = account_id
-        self.deferrable = deferrable or start_from_trigger
+        self.pick = pick
+        self.sticky_key = sticky_key
         self.end_from_trigger = end_from_trigger
         self._any_account = account_id is None
         self._wants_start_from_trigger = start_from_trigger
-        self._not_before: float | None = None
-        self._wait_log: WaitLog | None = None
         # A task's output cannot be put into a trigger before that task has run.
-        known = all(value is None or isinstance(value, str) for value in (revor_conn_id, channel, account_id))
+        arguments = (revor_conn_id, channel, account_id, sticky_key)
+        known = all(isinstance(value, str) or is_literal(value) for value in arguments)
         if start_from_trigger and START_FROM_TRIGGER and known:
             self._start_from_trigger()
 
@@ -113,6 +115,8 @@ class SendableAccountSensor(BaseSensorOperator):
                 "channel": self.channel,
                 "account_id": self.account_id,
                 "any_account": self._any_account,
+                "pick": self.pick,
+                "sticky_key": self.sticky_key,
                 "poke_interval": self.poke_interval,
                 "silent_fail": self.silent_fail,
                 "end_from_trigger": self.end_from_trigger,
@@ -129,8 +133,6 @@ class SendableAccountSensor(BaseSensorOperator):
         :raises RevorError: for what waiting cannot heal.
         """
         gate = self._gate()
-        if self._wait_log is None:
-            self._wait_log = WaitLog(self.log)
         self._not_before = None
         try:
             # No retries: the next poke is the retry, and a limit that is shared is best left alone. A new hook each
@@ -138,75 +140,17 @@ class SendableAccountSensor(BaseSensorOperator):
             with RevorHook(self.revor_conn_id, max_retries=0) as hook:
                 accounts = hook.list_connect_accounts()
         except RevorTransientError as e:
-            if e.retry_after:
-                self._not_before = time.time() + min(e.retry_after, LONGEST_PAUSE)
-            self._wait_log.trouble(e)
-            return False
+            return self._wait_out(e)
         if account := gate.find(accounts):
             self.log.info("Account %s can send on %s.", account.account_id, account.channel)
             return PokeReturnValue(is_done=True, xcom_value=self._hand_over(context, account.as_dict()))
         self._wait_log.waiting(gate.explain(accounts))
         return False
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | str) -> dict[str, Any] | None:
-        """
-        Go on with what the trigger found.
+    def _succeed(self, context: Context, event: dict[str, Any]) -> dict[str, Any] | None:
+        return self._hand_over(context, event["account"])
 
-        :param event: The payload of :class:`.SendableAccountTrigger`.
-        :return: The account's dict; None from a pure gate.
-        :raises AirflowSensorTimeout: if no account could send in time.
-        :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
-        :raises RevorError: for what waiting cannot heal.
-        """
-        # `airflow dags test` resumes a task that its trigger has ended already.
-        if not isinstance(event, dict):
-            return None
-        if event["status"] == "success":
-            return self._hand_over(context, event["account"])
-        if event["status"] == "error":
-            raise error_from_dict(event["error"])
-        raise self._time_is_up(event["status"])
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """
-        Go on after the trigger, with errors and timeouts meaning what they mean to a sensor that pokes.
-
-        The base class means something else by them, and something else again in each Airflow.
-        """
-        try:
-            if next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error")).lower():
-                limit = self.execution_timeout
-                over = limit is not None and limit.total_seconds() < self.timeout
-                raise self._time_is_up("execution_timeout" if over else "timeout")
-            return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
-        except AirflowSkipException:
-            raise
-        except AirflowSensorTimeout as e:
-            if self.soft_fail:
-                raise AirflowSkipException(str(e)) from e
-            raise
-        except AirflowException as e:
-            if self.never_fail or (self.soft_fail and isinstance(e, AirflowFailException)):
-                raise AirflowSkipException(f"Skipping instead of failing: {e}") from e
-            raise
-
-    def _time_is_up(self, which: str) -> BaseException:
-        if which == "execution_timeout":
-            return AirflowTaskTimeout(f"No Connect account could send within {self.execution_timeout}.")
-        return AirflowSensorTimeout(f"No Connect account could send within {self.timeout:g} s.")
-
-    def _get_next_poke_interval(
-        self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
-    ) -> float:
-        # In each mode this is where the base class, having checked and found the time not up, is about to wait.
-        left = max(self.timeout - run_duration(), 0)
-        if self.deferrable:
-            self._defer(left, run_duration())
-        interval = max(super()._get_next_poke_interval(started_at, run_duration, poke_count), MIN_POKE_INTERVAL)
-        asked = (self._not_before or 0) - time.time()
-        return max(interval, min(asked, left))
-
-    def _defer(self, left: float, spent: float) -> NoReturn:
+    def _trigger(self, **wait: Any) -> SendableAccountTrigger:
         from airflow_provider_revor.triggers.connect import SendableAccountTrigger
 
         if self._wants_start_from_trigger:
@@ -215,29 +159,19 @@ class SendableAccountSensor(BaseSensorOperator):
                 "mapped, and no task's output among its arguments: it defers from the worker."
             )
         gate = self._gate()
-        now = time.time()
-        status: Literal["timeout", "execution_timeout"] = "timeout"
-        if self.execution_timeout and (running := self.execution_timeout.total_seconds() - spent) < left:
-            left, status = max(running, 0), "execution_timeout"
-        self.defer(
-            trigger=SendableAccountTrigger(
-                revor_conn_id=self.revor_conn_id,
-                channel=gate.channel.value if gate.channel else None,
-                account_id=gate.account_id,
-                poke_interval=self.poke_interval,
-                first_poll_at=max(now + self.poke_interval, self._not_before or 0),
-                deadline=now + left,
-                deadline_status=status,
-                silent_fail=self.silent_fail,
-                end_from_trigger=self.end_from_trigger,
-                told=self._wait_log.told if self._wait_log else None,
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=left + _TRIGGERER_GRACE),
+        return SendableAccountTrigger(
+            revor_conn_id=self.revor_conn_id,
+            channel=gate.channel.value if gate.channel else None,
+            account_id=gate.account_id,
+            pick=gate.pick,
+            # Not the key: it may be personal data, and Airflow stores what a worker defers with as it is.
+            sticky_digest=gate.digest,
+            end_from_trigger=self.end_from_trigger,
+            **wait,
         )
 
     def _gate(self) -> Gate:
-        return Gate.of(self.channel, self.account_id, self._any_account)
+        return Gate.of(self.channel, self.account_id, self._any_account, self.pick, self.sticky_key)
 
     def _hand_over(self, context: Context, account: dict[str, Any]) -> dict[str, Any] | None:
         if self.end_from_trigger:

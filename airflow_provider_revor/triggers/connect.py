@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any, Literal
 
-from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_revor.api.accounts import ConnectAccount
-from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError, RevorTransientError, RevorValueError
-from airflow_provider_revor.gate import Gate, WaitLog
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError, RevorValueError
+from airflow_provider_revor.gate import ACCOUNTS_SUBJECT, Gate
+from airflow_provider_revor.selection import Strategy
 from airflow_provider_revor.triggers.polling import AccountPolls, Poll
+from airflow_provider_revor.triggers.waiting import DiscreetEvent, TaskWait
 from airflow_provider_revor.version_compat import ASSET_WATCHERS, START_FROM_TRIGGER, EventTrigger, SharedPollTrigger
-
-# A worker may report a task's end some seconds late ([workers] min_heartbeat_interval). A task that its trigger resumes
-# before the scheduler has read that report is taken for killed, and failed: no gate fires so soon after its deferral.
-_SETTLING = 10.0
+from airflow_provider_revor.waiting import DeadlineStatus, WaitLog
 
 
-class _DiscreetEvent(TriggerEvent):
-    """An event that the triggerer's log line does not show: it holds personal data of an account."""
-
-    def __repr__(self) -> str:
-        return f"TriggerEvent<{self.payload.get('status')}>"
-
-    __str__ = __repr__
-
-
-class SendableAccountTrigger(AccountPolls, SharedPollTrigger):
+class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
     """
     Wait until a Connect account can send.
 
@@ -48,6 +35,9 @@ class SendableAccountTrigger(AccountPolls, SharedPollTrigger):
         (templated when started from the trigger)
     :param account_id: That very account. (templated when started from the trigger)
     :param any_account: Whether no account in particular is waited for; where False, ``account_id`` must name one.
+    :param pick: Which one of several sendable accounts: ``first``, ``random`` or ``sticky``.
+    :param sticky_key: The key of ``sticky``. (templated when started from the trigger)
+    :param sticky_digest: What stands for that key where a worker deferred, which does not hand on the key itself.
     :param poke_interval: Seconds between two polls.
     :param first_poll_at: When the first poll may be, in seconds since the epoch; None for at once.
     :param deadline: When to give up, in seconds since the epoch; None for never.
@@ -68,10 +58,13 @@ class SendableAccountTrigger(AccountPolls, SharedPollTrigger):
         channel: str | None = None,
         account_id: str | None = None,
         any_account: bool = True,
+        pick: Strategy = "first",
+        sticky_key: str | int | None = None,
+        sticky_digest: str | None = None,
         poke_interval: float = 60.0,
         first_poll_at: float | None = None,
         deadline: float | None = None,
-        deadline_status: Literal["timeout", "execution_timeout"] = "timeout",
+        deadline_status: DeadlineStatus = "timeout",
         silent_fail: bool = False,
         end_from_trigger: bool = False,
         told: str | None = None,
@@ -81,6 +74,9 @@ class SendableAccountTrigger(AccountPolls, SharedPollTrigger):
         self.channel = channel
         self.account_id = account_id
         self.any_account = any_account and account_id is None
+        self.pick = pick
+        self.sticky_key = sticky_key
+        self.sticky_digest = sticky_digest
         self.poke_interval = poke_interval
         self.first_poll_at = first_poll_at
         self.deadline = deadline
@@ -96,6 +92,9 @@ class SendableAccountTrigger(AccountPolls, SharedPollTrigger):
             "channel": self.channel,
             "account_id": self.account_id,
             "any_account": self.any_account,
+            "pick": self.pick,
+            "sticky_key": self.sticky_key,
+            "sticky_digest": self.sticky_digest,
             "poke_interval": self.poke_interval,
             "first_poll_at": self.first_poll_at,
             "deadline": self.deadline,
@@ -105,40 +104,32 @@ class SendableAccountTrigger(AccountPolls, SharedPollTrigger):
             "told": self.told,
         }
 
+    def __repr__(self) -> str:
+        # Airflow's own shows all arguments; a key may be personal data.
+        path, kwargs = self.serialize()
+        return f"<{path} {', '.join(f'{name}={value}' for name, value in kwargs.items() if name != 'sticky_key')}>"
+
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Poll]) -> AsyncIterator[TriggerEvent]:
         """
         Fire once the gate opens, or can never open.
 
         :param shared_stream: What :meth:`open_shared_stream` yields.
         """
-        begun = time.monotonic()
-        left = None if self.deadline is None else max(self.deadline - time.time(), 0)
-        try:
-            async with asyncio.timeout(left):
-                payload = await self._wait(shared_stream)
-        except TimeoutError:
-            payload = {"status": self.deadline_status}
-        if self._deferred_by_a_worker:
-            await asyncio.sleep(max(_SETTLING - (time.monotonic() - begun), 0))
+        payload = await self.in_time(self._wait(shared_stream))
         if payload["status"] == "success" and self.end_from_trigger and START_FROM_TRIGGER:
             yield TaskSuccessEvent()
         else:
-            yield _DiscreetEvent(payload=payload)
-
-    @property
-    def _deferred_by_a_worker(self) -> bool:
-        # What starts from the trigger has no first look to come after; `airflow dags test` gives a trigger no id.
-        return self.first_poll_at is not None and self.trigger_id is not None
+            yield DiscreetEvent(payload=payload)
 
     async def _wait(self, polls: AsyncIterator[Poll]) -> dict[str, Any]:
-        wait_log = WaitLog(self.log, self.told)
+        wait_log = WaitLog(self.log, ACCOUNTS_SUBJECT, self.told)
         try:
-            gate = Gate.of(self.channel, self.account_id, self.any_account)
+            gate = Gate.of(
+                self.channel, self.account_id, self.any_account, self.pick, self.sticky_key, self.sticky_digest
+            )
             async for poll in polls:
                 if isinstance(poll, Exception):
-                    if not isinstance(poll, RevorTransientError) and (
-                        not self.silent_fail or isinstance(poll, AirflowFailException)
-                    ):
+                    if not self.heals(poll):
                         raise poll
                     wait_log.trouble(poll)
                 elif account := gate.find(poll):
@@ -215,7 +206,7 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
 
         :param shared_stream: What :meth:`open_shared_stream` yields.
         """
-        wait_log = WaitLog(self.log)
+        wait_log = WaitLog(self.log, ACCOUNTS_SUBJECT)
         gate = Gate.of(self.channel, self.account_id)
         before = await self._recall()
         async for poll in shared_stream:
@@ -230,7 +221,7 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
             now = [account.account_id for account in accounts if account.sendable]
             if before is not None:
                 for payload in self._changes(before, accounts):
-                    yield _DiscreetEvent(payload=payload)
+                    yield DiscreetEvent(payload=payload)
             if now != before:
                 await self._remember(now)
                 before = now

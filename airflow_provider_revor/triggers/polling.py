@@ -1,26 +1,55 @@
-"""Polling for the accounts of a connection, once for every trigger that waits for any of them."""
+"""Polling in the triggerer: again and again, and once for all that wait for accounts of a connection."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Hashable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_revor.api.accounts import ConnectAccount
 from airflow_provider_revor.exceptions import RevorConfigurationError
-from airflow_provider_revor.gate import LONGEST_PAUSE, MIN_POKE_INTERVAL
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.waiting import LONGEST_PAUSE, MIN_POKE_INTERVAL
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
+
+T = TypeVar("T")
 
 # What a poll of the shared stream yields: the whole list, or why it could not be had.
 Poll = list[ConnectAccount] | Exception
 
 # Upwards only: nobody polls faster than asked, and several triggerers don't stay in step.
 _JITTER = 0.1
+
+
+async def polls(
+    look: Callable[[], Awaitable[T]], pause: Callable[[T | Exception], float], first: float
+) -> AsyncIterator[T | Exception]:
+    """
+    Look again and again, for ever.
+
+    :param look: Takes one look.
+    :param pause: Returns the seconds until the next look, by what the last one showed.
+    :param first: Seconds until the first look.
+    :return: What each look showed; what fails is yielded, never raised.
+    """
+    wait, unusable = first, False
+    while True:
+        await asyncio.sleep(wait)
+        poll: T | Exception
+        try:
+            poll = await look()
+        except Exception as e:
+            poll = e
+        # Airflow's own trouble in reading a connection looks as if there were none: once proves nothing.
+        doubtful = isinstance(poll, RevorConfigurationError) and not unusable
+        unusable = isinstance(poll, RevorConfigurationError)
+        if not doubtful:
+            yield poll
+        wait = pause(poll)
 
 
 class AccountPolls:
@@ -58,17 +87,16 @@ class AccountPolls:
         :param kwargs: The arguments of one of the triggers that share the stream.
         """
         interval = max(kwargs["poke_interval"], MIN_POKE_INTERVAL)
-        wait = max((kwargs.get("first_poll_at") or 0) - time.time(), 0)
-        unusable = False
-        while True:
-            await asyncio.sleep(wait * (1 + _JITTER * random.random()))  # noqa: S311
-            poll = await _poll(kwargs["revor_conn_id"])
-            wait = max(interval, min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE))
-            # Airflow's own trouble in reading a connection looks as if there were none: once proves nothing.
-            doubtful = isinstance(poll, RevorConfigurationError) and not unusable
-            unusable = isinstance(poll, RevorConfigurationError)
-            if not doubtful:
-                yield poll
+
+        async def look() -> list[ConnectAccount]:
+            return await _list_accounts(kwargs["revor_conn_id"])
+
+        def pause(poll: Poll) -> float:
+            return _later(max(interval, min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE)))
+
+        first = max((kwargs.get("first_poll_at") or 0) - time.time(), 0)
+        async for poll in polls(look, pause, _later(first)):
+            yield poll
 
     def filter_shared_stream(self, shared_stream: AsyncIterator[Poll]) -> AsyncIterator[TriggerEvent]:
         """Fire for the polls that matter to this trigger."""
@@ -80,10 +108,11 @@ class AccountPolls:
             yield event
 
 
-async def _poll(revor_conn_id: str) -> Poll:
-    try:
-        # No retries: the next poll is the retry, and a limit that is shared is best left alone.
-        async with RevorHook(revor_conn_id, max_retries=0) as hook:
-            return await hook.alist_connect_accounts()
-    except Exception as e:
-        return e
+def _later(seconds: float) -> float:
+    return seconds * (1 + _JITTER * random.random())  # noqa: S311
+
+
+async def _list_accounts(revor_conn_id: str) -> list[ConnectAccount]:
+    # No retries: the next poll is the retry, and a limit that is shared is best left alone.
+    async with RevorHook(revor_conn_id, max_retries=0) as hook:
+        return await hook.alist_connect_accounts()

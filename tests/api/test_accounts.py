@@ -15,7 +15,8 @@ from airflow_provider_revor.api.accounts import (
     parse_channel,
     read_accounts,
 )
-from airflow_provider_revor.api.wire import Envelope, Request, decode
+from airflow_provider_revor.api.answers import Envelope, decode
+from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.exceptions import RevorResponseError
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor.api.wire import Request, decode, retry_after
+from airflow_provider_revor.api.answers import decode, retry_after
+from airflow_provider_revor.api.wire import Request
 
 GET = Request("GET", "/api/v1/connect/accounts")
 

@@ -22,11 +22,14 @@ from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 
 SHUT, OPEN = listing(item(can_send=False)), listing(item())
+# The key 1 meets the second.
+BOTH = listing(item(account_id="acc_2"), item())
 
 # What the polls get, one after the other, the last one for ever; the sensor's arguments; how it ends.
 TABLE = {
     "it is open": ([OPEN], {}, "success"),
     "it opens later": ([SHUT, SHUT, OPEN], {}, "success"),
+    "it is picked by a key": ([SHUT, BOTH], {"pick": "sticky", "sticky_key": 1}, "success"),
     "faults heal": ([429, 503, "reset", "<html>", OPEN], {}, "success"),
     "it never opens": ([SHUT], {}, AirflowSensorTimeout),
     "it never opens, soft_fail": ([SHUT], {"soft_fail": True}, AirflowSkipException),

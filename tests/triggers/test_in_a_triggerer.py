@@ -9,7 +9,7 @@ import threading
 import msgspec
 import pytest
 
-from airflow_provider_revor.triggers.polling import _poll
+from airflow_provider_revor.triggers.polling import _list_accounts
 from airflow_provider_revor.version_compat import ASSET_WATCHERS
 
 pytestmark = pytest.mark.skipif(not ASSET_WATCHERS, reason="triggers of Airflow 2 read the database themselves")
@@ -42,12 +42,11 @@ def test_a_connection_is_read_through_the_supervisor(revor_sandbox, monkeypatch)
         if hasattr(comms, "start_reader"):
             await comms.start_reader()
         monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", comms, raising=False)
-        polls = await asyncio.wait_for(asyncio.gather(*(_poll("in_the_database") for _ in range(3))), 60)
+        lists = await asyncio.wait_for(asyncio.gather(*(_list_accounts("in_the_database") for _ in range(3))), 60)
         writer.close()
-        return polls
+        return lists
 
-    polls = asyncio.run(run())
+    lists = asyncio.run(run())
     supervisor.join(10)
-    for poll in polls:
-        assert isinstance(poll, list), poll
-        assert [account.as_dict() for account in poll] == revor_sandbox.accounts
+    for accounts in lists:
+        assert [account.as_dict() for account in accounts] == revor_sandbox.accounts

@@ -1,0 +1,192 @@
+"""
+What a dispatch or a post-like must have, checked before anything is sent.
+
+No value is told: they are personal.
+
+Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``POST /api/v1/outreach/linkedin/post-likes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from airflow_provider_revor.api.accounts import Channel, is_nothing, parse_channel
+from airflow_provider_revor.exceptions import RevorValueError
+
+#: How a recipient is named on each channel.
+ADDRESS_FIELD = {Channel.EMAIL: "address", Channel.LINKEDIN: "profile_url", Channel.WHATSAPP: "phone"}
+
+SHORTEST_INTERVAL, LONGEST_INTERVAL = 60, 86_400
+MOST_POSTS = 50
+LOCALES = ("en", "zh")
+
+Known = Callable[[Any], bool]
+
+
+def check_dispatch(
+    account_id: Any, channel: Any, recipient: Any, content: Any, metadata: Any, known: Known = lambda value: True
+) -> None:
+    """
+    Check what a dispatch is made of.
+
+    :param account_id: The Connect account to send from.
+    :param channel: The account's channel.
+    :param recipient: To whom.
+    :param content: What.
+    :param metadata: Anything of the caller's, or None.
+    :param known: Whether a value is known already; one that is not is taken for a good one. By default, all are.
+    :raises RevorValueError: (a ValueError) if something is missing or mistyped; it names each such field.
+    """
+    wanted = parse_channel(channel) if known(channel) else None
+    problems: list[str] = []
+    if known(channel) and wanted is None:
+        problems.append("channel is missing")
+    if known(account_id) and is_nothing(account_id):
+        problems.append("account_id is missing")
+    if known(recipient):
+        problems += _recipient_problems(wanted, recipient, known)
+    if known(content):
+        problems += _content_problems(wanted, content, known)
+    if known(metadata) and not isinstance(metadata, (Mapping, type(None))):
+        problems.append("metadata must be an object")
+    if problems:
+        raise RevorValueError(
+            f"This dispatch{f' on {wanted}' if wanted else ''} cannot be sent: {'; '.join(problems)}."
+        )
+
+
+def check_post_like(fields: Mapping[str, Any], known: Known = lambda value: True) -> None:
+    """
+    Check what a post-like is made of.
+
+    :param fields: The fields of its body, those left out as None.
+    :param known: Whether a value is known already; one that is not is taken for a good one. By default, all are.
+    :raises RevorValueError: (a ValueError) if something is missing or mistyped; it names each such field.
+    """
+    problems = list(_text_problems("profile_url", fields["profile_url"], known))
+    about = [fields[name] for name in ("content", "topic", "intent")]
+    if all(known(value) and _blank(value) for value in about):
+        problems.append("one of content, topic and intent is missing")
+    for name in ("content", "topic", "intent"):
+        if not _blank(fields[name]):
+            problems += _text_problems(name, fields[name], known)
+    limit, locale = fields["post_limit"], fields["locale"]
+    if known(limit) and limit is not None and not 1 <= _whole(limit) <= MOST_POSTS:
+        problems.append(f"post_limit must be a whole number from 1 to {MOST_POSTS}")
+    if known(locale) and not is_nothing(locale) and locale not in LOCALES:
+        problems.append(f"locale must be one of {', '.join(LOCALES)}")
+    if problems:
+        raise RevorValueError(f"This post-like cannot be asked for: {'; '.join(problems)}.")
+
+
+def recipient_of(channel: Channel, recipient: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return what a channel takes of a recipient: a lead that has all sorts of addresses serves for every channel.
+
+    :param channel: The channel.
+    :param recipient: A recipient that :func:`check_dispatch` found good.
+    """
+    taken = {name: recipient.get(name) for name in (ADDRESS_FIELD[channel], "name")}
+    return {name: str(value).strip() for name, value in taken.items() if not _blank(value)}
+
+
+def interval_bounds(value: Any) -> tuple[int, int] | None:
+    """
+    Return the least and the most seconds that a ``min_channel_task_interval_seconds`` allows.
+
+    :param value: None, or a template that rendered to nothing; whole seconds; or a pair of them.
+    :return: Both the same, if it is no pair; None for Revor's default.
+    :raises RevorValueError: (a ValueError) if it is none of these, or out of bounds.
+    """
+    if is_nothing(value):
+        return None
+    pair = value if isinstance(value, Sequence) and not isinstance(value, str) else (value, value)
+    bounds = [_whole(part) for part in pair]
+    if len(bounds) != 2 or not SHORTEST_INTERVAL <= bounds[0] <= bounds[1] <= LONGEST_INTERVAL:
+        raise RevorValueError(
+            f"min_channel_task_interval_seconds={value!r}: use whole seconds from {SHORTEST_INTERVAL} to "
+            f"{LONGEST_INTERVAL}, or a pair of them such as (180, 360), the smaller first."
+        )
+    return bounds[0], bounds[1]
+
+
+def parse_interval(value: Any) -> int | None:
+    """
+    Return the seconds that a ``min_channel_task_interval_seconds`` names.
+
+    :param value: None, or a template that rendered to nothing; or whole seconds.
+    :return: The seconds; None for Revor's default.
+    :raises RevorValueError: (a ValueError) if it is neither, or out of bounds.
+    """
+    bounds = interval_bounds(value)
+    if bounds and bounds[0] != bounds[1]:
+        raise RevorValueError("min_channel_task_interval_seconds is one number of seconds here, not a pair.")
+    return bounds and bounds[0]
+
+
+def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -> Iterator[str]:
+    if not isinstance(recipient, Mapping):
+        field = ADDRESS_FIELD[channel] if channel else "address"
+        yield f"recipient must be an object such as {{{field!r}: …}}"
+    elif channel:
+        name = ADDRESS_FIELD[channel]
+        yield from _text_problems(f"recipient.{name}", recipient.get(name), known)
+
+
+def _content_problems(channel: Channel | None, content: Any, known: Known) -> Iterator[str]:
+    if not isinstance(content, Mapping):
+        yield "content must be an object such as {'text': …}"
+        return
+    texts = ("text", "html") if channel == Channel.EMAIL else ("text",)
+    if channel == Channel.EMAIL:
+        yield from _text_problems("content.subject", content.get("subject"), known)
+        enough = texts
+    else:
+        enough = ("text", "attachments")
+    if channel and all(known(content.get(name)) and _blank(content.get(name)) for name in enough):
+        yield " and ".join(f"content.{name}" for name in enough) + " are both missing: one of them is needed"
+    for name in texts:
+        if not _blank(content.get(name)):
+            yield from _text_problems(f"content.{name}", content[name], known)
+    attachments = content.get("attachments")
+    if known(attachments) and not _blank(attachments):
+        yield from _attachment_problems(attachments, known)
+
+
+def _attachment_problems(attachments: Any, known: Known) -> Iterator[str]:
+    if not isinstance(attachments, Sequence) or isinstance(attachments, str):
+        yield "content.attachments must be a list"
+        return
+    for index, attachment in enumerate(attachments):
+        where = f"content.attachments[{index}]"
+        if not known(attachment):
+            continue
+        if not isinstance(attachment, Mapping):
+            yield f"{where} must be an object"
+            continue
+        for name in ("filename", "contentBase64"):
+            yield from _text_problems(f"{where}.{name}", attachment.get(name), known)
+
+
+def _text_problems(where: str, value: Any, known: Known) -> Iterator[str]:
+    if not known(value):
+        return
+    if _blank(value):
+        yield f"{where} is missing"
+    elif not isinstance(value, str):
+        yield f"{where} must be text, not {type(value).__name__}"
+
+
+def _blank(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, (str, list, tuple)) and not (value.strip() if isinstance(value, str) else value)
+    )
+
+
+def _whole(value: Any) -> int:
+    """Return a whole number, also of a rendered template; -1 for what is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return -1
+    text = str(value).strip()
+    return int(text) if text.isdecimal() and len(text) < 10 else -1

@@ -1,0 +1,267 @@
+"""
+Outreach: dispatches and post-likes, which Revor makes jobs of, and how a job stands.
+
+Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``POST /api/v1/outreach/linkedin/post-likes``,
+``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from airflow_provider_revor.api.accounts import Channel, is_nothing
+from airflow_provider_revor.api.answers import Envelope, plain_text
+from airflow_provider_revor.api.checks import check_dispatch, check_post_like, parse_interval, recipient_of
+from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
+from airflow_provider_revor.api.wire import API_ROOT, Request
+from airflow_provider_revor.exceptions import RevorJobError, RevorJobFailedError, RevorValueError
+
+DISPATCHES_PATH = f"{API_ROOT}/outreach/dispatches"
+POST_LIKES_PATH = f"{API_ROOT}/outreach/linkedin/post-likes"
+JOBS_PATH = f"{API_ROOT}/outreach/jobs"
+
+# Any other status, known or not, is that of a job that goes on.
+_FAILED = ("failed", "cancelled")
+_ENDED = ("succeeded", *_FAILED)
+_NOT_BEGUN = ("queued", "scheduled")
+
+# What a dispatch's result is documented to hold: nothing of the message, and no one's address.
+_DISPATCH_RESULT = ("account_id", "channel", "action", "resolved_action", "message_id", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class OutreachJob:
+    """
+    An outreach job: what became of a dispatch or a post-like.
+
+    :param id: The job's id.
+    :param status: ``succeeded``, ``failed`` and ``cancelled`` are ends; ``queued``, ``scheduled``, ``running`` and
+        whatever is not known here are not.
+    :param action: ``outreach.dispatch`` or ``outreach.linkedin.post_like``.
+    :param channel: The channel it uses.
+    :param scheduled_at: When it may begin, ISO 8601, UTC.
+    :param started_at: When it began.
+    :param finished_at: When it ended.
+    :param attempt_count: How often Revor has tried.
+    :param next_attempt_at: When Revor tries again.
+    :param result: What came of it; of a dispatch, only what is documented.
+    :param error: Why it failed: ``code``, ``message`` and ``retryable``.
+    :param clock_ahead: By how many seconds Revor's clock, which all its times are of, is ahead of this machine's.
+    """
+
+    id: str
+    status: str
+    action: str | None = None
+    channel: str | None = None
+    scheduled_at: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    attempt_count: int | None = None
+    next_attempt_at: str | None = None
+    result: dict[str, Any] | None = field(default=None, repr=False)
+    error: dict[str, Any] | None = None
+    clock_ahead: float = field(default=0.0, repr=False, compare=False)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will become of it."""
+        return self.status in _ENDED
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended without its message having been sent: ``failed`` or ``cancelled``."""
+        return self.status in _FAILED
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it succeeded by doing nothing: no post was worth a like."""
+        return self.status == "succeeded" and (self.result or {}).get("status") == "skipped"
+
+    @property
+    def begins_at(self) -> float | None:
+        """When it may begin, in seconds since this machine's epoch; None if it has begun, or Revor does not say."""
+        return self._moment(self.scheduled_at) if self.status in _NOT_BEGUN else None
+
+    @property
+    def ended_at(self) -> float | None:
+        """When it ended, in seconds since this machine's epoch; None if it goes on, or Revor does not say."""
+        return self._moment(self.finished_at) if self.ended else None
+
+    def _moment(self, value: Any) -> float | None:
+        try:
+            moment = datetime.fromisoformat(value)
+            return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - self.clock_ahead
+        except (TypeError, ValueError, OverflowError):
+            return None
+
+    @property
+    def standing(self) -> str:
+        """How it stands, in a sentence."""
+        begins = f" for {self.scheduled_at}" if self.begins_at else ""
+        return f"Outreach job {self.id} is {self.status}{begins}."
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in a sentence."""
+        if self.skipped:
+            return f"Outreach job {self.id} was skipped: Revor found nothing that was worth it."
+        return f"Outreach job {self.id} is {self.status}."
+
+    def failure(self, conn_id: str, *, for_good: bool = False) -> RevorJobError:
+        """
+        Return the error that a failed or cancelled job means.
+
+        :param conn_id: The Airflow connection, for the message.
+        :param for_good: Whether the task only waits for this job, so that another try would find what this one found.
+        :return: A :class:`.RevorJobError` if Revor says that trying again may help, else a
+            :class:`.RevorJobFailedError`.
+        """
+        error = self.error or {}
+        code, why = plain_text(error.get("code")), plain_text(error.get("message"))
+        what = f"Outreach job {self.id} ({self.action} on connection {conn_id!r})"
+        if self.status == "cancelled":
+            what += f" was cancelled in Revor{f': {code}' if code else ''}"
+        else:
+            what += f" failed: {code or '(no code)'}"
+        if why:
+            what += f": {why}"
+        if error.get("retryable") is True:
+            cls = RevorJobFailedError if for_good else RevorJobError
+            return cls(
+                f"{what}. Revor says that trying again may help: another try of the task that made it sends anew.",
+                code=code,
+            )
+        return RevorJobFailedError(
+            f"{what}. Revor does not say that trying again may help: see to the cause, and to the account at "
+            f"{CONNECT_ACCOUNTS_URL}, then clear the task that made it to send anew.",
+            code=code,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON, the fields as the API names them."""
+        return {name: getattr(self, name) for name in _FIELDS}
+
+
+_FIELDS = tuple(name for name in OutreachJob.__slots__ if name != "clock_ahead")
+
+
+def dispatch_request(
+    account_id: str,
+    channel: str,
+    recipient: Mapping[str, Any],
+    content: Mapping[str, Any],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    min_channel_task_interval_seconds: int | None = None,
+    idempotency_key: str | None = None,
+) -> Request:
+    """
+    Return the request for a dispatch.
+
+    :param account_id: The Connect account to send from.
+    :param channel: The account's channel.
+    :param recipient: To whom.
+    :param content: What.
+    :param metadata: Anything of the caller's.
+    :param min_channel_task_interval_seconds: The least seconds between two tasks of a channel; None for Revor's own.
+    :param idempotency_key: The same key and body are one message, however often they are sent.
+    :raises RevorValueError: (a ValueError) if something is missing or mistyped.
+    """
+    check_dispatch(account_id, channel, recipient, content, metadata)
+    sends_on = Channel(channel.strip())
+    body = {
+        "account_id": str(account_id).strip(),
+        "channel": sends_on.value,
+        "action": "outreach",
+        "recipient": recipient_of(sends_on, recipient),
+        "content": _given(content),
+        "metadata": None if metadata is None else dict(metadata),
+        "min_channel_task_interval_seconds": parse_interval(min_channel_task_interval_seconds),
+    }
+    return Request("POST", DISPATCHES_PATH, body=_given(body), idempotency_key=idempotency_key)
+
+
+def post_like_request(
+    profile_url: str,
+    *,
+    content: str | None = None,
+    topic: str | None = None,
+    intent: str | None = None,
+    account_id: str | None = None,
+    post_limit: int | None = None,
+    locale: str | None = None,
+    min_channel_task_interval_seconds: int | None = None,
+    idempotency_key: str | None = None,
+) -> Request:
+    """
+    Return the request for a post-like.
+
+    :param profile_url: Whose posts.
+    :param content: What a post worth a like is about.
+    :param topic: The same, as a topic.
+    :param intent: The same, as an intent.
+    :param account_id: The LinkedIn account that likes; None for the only usable one.
+    :param post_limit: How many recent posts are looked at.
+    :param locale: ``en`` or ``zh``.
+    :param min_channel_task_interval_seconds: The least seconds between two tasks of a channel; None for Revor's own.
+    :param idempotency_key: The same key and body are one like, however often they are sent.
+    :raises RevorValueError: (a ValueError) if something is missing or mistyped.
+    """
+    fields = {
+        "profile_url": profile_url,
+        "content": content,
+        "topic": topic,
+        "intent": intent,
+        "account_id": account_id,
+        "post_limit": post_limit,
+        "locale": locale,
+    }
+    # A template that renders to nothing leaves its field out.
+    body: dict[str, Any] = {name: None if is_nothing(value) else value for name, value in fields.items()}
+    check_post_like(body)
+    body["profile_url"] = profile_url.strip()
+    body["post_limit"] = None if body["post_limit"] is None else int(body["post_limit"])
+    body["min_channel_task_interval_seconds"] = parse_interval(min_channel_task_interval_seconds)
+    return Request("POST", POST_LIKES_PATH, body=_given(body), idempotency_key=idempotency_key)
+
+
+def job_request(job_id: str) -> Request:
+    """
+    Return the request for a job.
+
+    :param job_id: Its id.
+    :raises RevorValueError: (a ValueError) if that names no job.
+    """
+    name = str(job_id).strip()
+    # A path of dots alone would be taken for another path.
+    if job_id is None or not name.strip(".") or name == "None":
+        raise RevorValueError(f"job_id is {job_id!r}: it must name an outreach job.")
+    return Request("GET", f"{JOBS_PATH}/{quote(name, safe='')}")
+
+
+def read_job(envelope: Envelope) -> OutreachJob:
+    """
+    Return the job that an answer tells of, be it new or asked for.
+
+    :param envelope: The decoded answer.
+    :raises RevorResponseError: if it is not as documented; it names the field.
+    """
+    item = envelope.item
+    for name in ("id", "status"):
+        if not isinstance(item.get(name), str) or not item[name]:
+            raise envelope.malformed(f"item.{name}", "a string", item.get(name))
+    for name in ("result", "error"):
+        if not isinstance(item.get(name), (dict, type(None))):
+            raise envelope.malformed(f"item.{name}", "an object or null", item[name])
+    values: dict[str, Any] = {name: item.get(name) for name in _FIELDS}
+    if values["action"] == "outreach.dispatch" and values["result"]:
+        values["result"] = {name: values["result"][name] for name in _DISPATCH_RESULT if name in values["result"]}
+    return OutreachJob(**values, clock_ahead=envelope.clock_ahead)
+
+
+def _given(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}

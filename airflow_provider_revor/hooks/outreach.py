@@ -1,0 +1,130 @@
+"""The part of the hook that sends outreach and asks what became of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_revor.api.outreach import OutreachJob, dispatch_request, job_request, post_like_request, read_job
+
+if TYPE_CHECKING:
+    from airflow_provider_revor.api.answers import Envelope
+    from airflow_provider_revor.api.wire import Request
+
+
+class OutreachMethods(ABC):
+    """What :class:`.RevorHook` does for outreach."""
+
+    def create_outreach_dispatch(
+        self,
+        account_id: str,
+        channel: str,
+        recipient: Mapping[str, Any],
+        content: Mapping[str, Any],
+        *,
+        idempotency_key: str,
+        metadata: Mapping[str, Any] | None = None,
+        min_channel_task_interval_seconds: int | None = None,
+    ) -> OutreachJob:
+        """
+        Send a message: ``POST /api/v1/outreach/dispatches``.
+
+        :param account_id: The Connect account to send from.
+        :param channel: The account's channel: ``email``, ``linkedin`` or ``whatsapp``.
+        :param recipient: ``address`` (email), ``profile_url`` (LinkedIn) or ``phone`` (WhatsApp), and maybe ``name``;
+            what else it holds is not sent.
+        :param content: ``subject`` and ``text`` and/or ``html`` (email); ``text`` and/or ``attachments`` (the others).
+        :param idempotency_key: The same key and content are one message, however often they are sent.
+        :param metadata: A free object of the caller's; None for none.
+        :param min_channel_task_interval_seconds: The least seconds between two tasks of the channel, 60 to 86400; None
+            for Revor's default.
+        :return: The job that Revor made of it; or had made of it under this key, as it was then.
+        :raises ValueError: if something is missing or mistyped; before any request.
+        :raises RevorIdempotencyConflictError: if something else was sent under this key before.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        request = dispatch_request(
+            account_id,
+            channel,
+            recipient,
+            content,
+            metadata=metadata,
+            min_channel_task_interval_seconds=min_channel_task_interval_seconds,
+            idempotency_key=idempotency_key,
+        )
+        return read_job(self._send(request))
+
+    def create_linkedin_post_like(
+        self,
+        profile_url: str,
+        *,
+        idempotency_key: str,
+        content: str | None = None,
+        topic: str | None = None,
+        intent: str | None = None,
+        account_id: str | None = None,
+        post_limit: int | None = None,
+        locale: str | None = None,
+        min_channel_task_interval_seconds: int | None = None,
+    ) -> OutreachJob:
+        """
+        Like at most one relevant recent post of a profile: ``POST /api/v1/outreach/linkedin/post-likes``.
+
+        :param profile_url: Whose posts.
+        :param idempotency_key: The same key and content are one like, however often they are sent.
+        :param content: What a post worth a like is about. One of ``content``, ``topic`` and ``intent`` is needed.
+        :param topic: The same, as a topic.
+        :param intent: The same, as an intent.
+        :param account_id: The LinkedIn account that likes; None for the only usable one.
+        :param post_limit: How many recent posts are looked at, 1 to 50; None for Revor's default, 20.
+        :param locale: ``en`` or ``zh``; None for Revor's default.
+        :param min_channel_task_interval_seconds: The least seconds between two tasks of the channel, 60 to 86400; None
+            for Revor's default.
+        :return: The job that Revor made of it; or had made of it under this key, as it was then.
+        :raises ValueError: if something is missing or mistyped; before any request.
+        :raises RevorIdempotencyConflictError: if something else was asked for under this key before.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        request = post_like_request(
+            profile_url,
+            content=content,
+            topic=topic,
+            intent=intent,
+            account_id=account_id,
+            post_limit=post_limit,
+            locale=locale,
+            min_channel_task_interval_seconds=min_channel_task_interval_seconds,
+            idempotency_key=idempotency_key,
+        )
+        return read_job(self._send(request))
+
+    def get_outreach_job(self, job_id: str) -> OutreachJob:
+        """
+        Ask how an outreach job stands: ``GET /api/v1/outreach/jobs/{id}``.
+
+        :param job_id: Its id.
+        :return: The job.
+        :raises ValueError: if that names no job; before any request.
+        :raises RevorNotFoundError: if there is no such job.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        return read_job(self._send(job_request(job_id)))
+
+    async def aget_outreach_job(self, job_id: str) -> OutreachJob:
+        """
+        Ask how an outreach job stands, awaited: the same as :meth:`get_outreach_job`, for the triggerer.
+
+        :param job_id: Its id.
+        :return: The job.
+        :raises ValueError: if that names no job; before any request.
+        :raises RevorNotFoundError: if there is no such job.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        return read_job(await self._asend(job_request(job_id)))
+
+    @abstractmethod
+    def _send(self, request: Request) -> Envelope: ...
+
+    @abstractmethod
+    async def _asend(self, request: Request) -> Envelope: ...

@@ -1,0 +1,193 @@
+"""What all outreach has in common: one job for each person, task and Dag run, and the wait for its end."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
+
+from airflow_provider_revor.api.checks import interval_bounds
+from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.exceptions import RevorJobTimeoutError, RevorTransientError, error_from_dict
+from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.idempotency import attempt_key, fixed_choice, task_key
+from airflow_provider_revor.templates import is_known
+from airflow_provider_revor.waiting import TRIGGERER_GRACE, WaitLog, job_pause, seconds, time_left
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class OutreachOperator(BaseOperator):
+    """Base of the operators that send; its arguments are described there."""
+
+    template_fields: Sequence[str] = (
+        "revor_conn_id",
+        "account_id",
+        "min_channel_task_interval_seconds",
+        "idempotency_key",
+    )
+    ui_color = "#e6ddf7"
+
+    def __init__(
+        self,
+        *,
+        revor_conn_id: str = "revor_default",
+        account_id: str | None = None,
+        min_channel_task_interval_seconds: int | str | Sequence[int] | None = None,
+        idempotency_key: str | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: timedelta | float = 60.0,
+        timeout: timedelta | float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        interval = min_channel_task_interval_seconds
+        if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
+            interval_bounds(interval)
+        self.revor_conn_id = revor_conn_id
+        self.account_id = account_id
+        self.min_channel_task_interval_seconds = min_channel_task_interval_seconds
+        self.idempotency_key = idempotency_key
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poke_interval = seconds(poke_interval)
+        if timeout is None:
+            timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
+        self.timeout = seconds(timeout)
+        self._job_id: str | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Send, or find what an earlier try has sent, and wait for its end.
+
+        :return: The job's dict.
+        :raises RevorValueError: (a ValueError) if something is missing or mistyped; before any request.
+        :raises RevorIdempotencyConflictError: if this task has sent something else to this person in this Dag run.
+        :raises RevorJobError: if the job failed and Revor says that trying again may help.
+        :raises RevorJobFailedError: if the job failed or was cancelled; the task fails without retries.
+        :raises RevorJobTimeoutError: if the job has not ended in time.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        began = time.time()
+        job = self._send_once(context, began)
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="job_id", value=job.id)
+        if not self.wait_for_completion:
+            return job.as_dict()
+        if not job.ended:
+            if self.deferrable:
+                self._defer(job, began)
+            job = self._wait(job, began)
+        return self._conclude(job)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """
+        Go on with what the trigger found.
+
+        :param event: The payload of :class:`.OutreachJobTrigger`.
+        :return: The job's dict.
+        :raises RevorError: as :meth:`execute` does.
+        :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
+        """
+        self._job_id = event["job_id"]
+        if event["status"] == "error":
+            raise error_from_dict(event["error"])
+        if event["status"] == "execution_timeout":
+            raise AirflowTaskTimeout(f"Outreach job {self._job_id} has not ended within {self.execution_timeout}.")
+        if event["status"] == "timeout":
+            raise self._too_late()
+        return self._conclude(OutreachJob(**event["job"]))
+
+    def on_kill(self) -> None:
+        """Tell that the job goes on: the API cannot cancel it."""
+        if self._job_id:
+            self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self._job_id)
+
+    @abstractmethod
+    def _recipient(self) -> dict[str, Any]:
+        """Return who is meant, after having checked all that is to be sent."""
+
+    @abstractmethod
+    def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:
+        """Have Revor make the job, or tell of the one that it made under this key."""
+
+    def _send_once(self, context: Context, began: float) -> OutreachJob:
+        """
+        Return the job that stands for this task, this Dag run and this person.
+
+        A key is repeated until its job has failed: so that whatever happened to an earlier try, its job is found. As
+        many keys as there were tries, because a job that fails in this try is for the next one to send anew.
+        """
+        ti = context["ti"]
+        recipient = self._recipient()
+        key = self.idempotency_key or task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
+        bounds = interval_bounds(self.min_channel_task_interval_seconds)
+        interval = bounds and fixed_choice(key, *bounds)
+        with RevorHook(self.revor_conn_id) as hook:
+            for attempt in count(1):
+                job = self._send(hook, interval, attempt_key(key, attempt))
+                self._job_id = job.id
+                if attempt >= ti.try_number:
+                    break
+                # What a repeated key answers is how the job stood when it was made.
+                job = hook.get_outreach_job(job.id)
+                if not job.failed or (job.ended_at is not None and job.ended_at >= began):
+                    break
+                self.log.info("Outreach job %s of an earlier try is %s: sending anew.", job.id, job.status)
+        self.log.info("Outreach job %s on %s is %s.", job.id, job.channel, job.status)
+        return job
+
+    def _wait(self, job: OutreachJob, began: float) -> OutreachJob:
+        wait_log = WaitLog(self.log, f"how outreach job {job.id} stands")
+        poll: OutreachJob | Exception = job
+        while (left := began + self.timeout - time.time()) > 0:
+            time.sleep(min(job_pause(poll, self.poke_interval, time.time()), left))
+            try:
+                # A new hook each time, without retries: a new key is used, and the next look is the retry.
+                with RevorHook(self.revor_conn_id, max_retries=0) as hook:
+                    poll = hook.get_outreach_job(job.id)
+            except RevorTransientError as e:
+                wait_log.trouble(e)
+                poll = e
+                continue
+            if poll.ended:
+                return poll
+            wait_log.waiting(poll.standing)
+        raise self._too_late()
+
+    def _defer(self, job: OutreachJob, began: float) -> NoReturn:
+        from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
+
+        now = time.time()
+        left, status = time_left(began + self.timeout - now, self.execution_timeout, now - began)
+        self.defer(
+            trigger=OutreachJobTrigger(
+                revor_conn_id=self.revor_conn_id,
+                job_id=job.id,
+                poke_interval=self.poke_interval,
+                first_poll_at=now + job_pause(job, self.poke_interval, now),
+                deadline=now + left,
+                deadline_status=status,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=left + TRIGGERER_GRACE),
+        )
+
+    def _conclude(self, job: OutreachJob) -> dict[str, Any]:
+        if job.failed:
+            raise job.failure(self.revor_conn_id)
+        self.log.info("%s", job.ending)
+        return job.as_dict()
+
+    def _too_late(self) -> RevorJobTimeoutError:
+        return RevorJobTimeoutError(
+            f"Outreach job {self._job_id} on connection {self.revor_conn_id!r} has not ended within {self.timeout:g} "
+            "s. It goes on in Revor; another try of this task waits for the same job, and sends nothing twice."
+        )

@@ -1,0 +1,175 @@
+"""Outreach: send a message, or like a post, once and only once, and know how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_revor.api.accounts import Channel
+from airflow_provider_revor.api.checks import check_dispatch, check_post_like, recipient_of
+from airflow_provider_revor.operators.base import OutreachOperator
+from airflow_provider_revor.templates import is_known
+
+if TYPE_CHECKING:
+    from airflow_provider_revor.api.outreach import OutreachJob
+    from airflow_provider_revor.hooks.revor import RevorHook
+
+
+class OutreachDispatchOperator(OutreachOperator):
+    """
+    Send a message to a person, once and only once, and wait until it has been sent.
+
+    Revor makes a job of it. The idempotency key says who is written to, in which Dag run, by which task: a retry, a
+    crash, a mapped list in another order or with someone in it twice find the job that was made before. Only when that
+    job has failed or was cancelled does the next try send anew. A task that is cleared after a success sends nothing;
+    one that is cleared after a failure sends again. Another text for the same person, by the same task in the same run,
+    is a conflict: nothing is sent, and the task fails.
+
+    A failed job fails the task, without retries unless Revor says that trying again may help. Pushes the job's dict,
+    which holds nothing of the message, and its id as the XCom ``job_id``.
+
+    Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``GET /api/v1/outreach/jobs/{id}`` — Check
+    an Outreach Job.
+
+    :param account_id: The Connect account to send from. (templated)
+    :param channel: The account's channel: ``email``, ``linkedin`` or ``whatsapp``. (templated)
+    :param recipient: A dict with the person's ``address`` (email), ``profile_url`` (LinkedIn: a personal profile) or
+        ``phone`` (WhatsApp), and maybe a ``name``; whatever else is in it is not sent. (templated)
+    :param content: A dict with ``subject`` and ``text`` and/or ``html`` (email), or ``text`` and/or ``attachments``
+        (LinkedIn, WhatsApp). ``attachments`` is a list of dicts with ``filename`` and ``contentBase64``. (templated)
+    :param metadata: A free dict of yours, which Revor keeps with the dispatch. Default: None. (templated)
+    :param min_channel_task_interval_seconds: The least seconds between two tasks of one channel, 60 to 86400; or a pair
+        such as ``(180, 360)``, as Revor advises for batches: a random whole number in it, the same in each try. None
+        for Revor's default, 60. Default: None. (templated)
+    :param idempotency_key: A key to use in place of the one described above: printable ASCII without spaces, at most
+        one message each. Default: None. (templated)
+    :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``. (templated)
+    :param wait_for_completion: Whether to wait until the job has ended; else the task succeeds once Revor has accepted
+        the dispatch. Default: True.
+    :param deferrable: Whether to wait in the triggerer, without a worker. Default: Airflow's
+        ``[operators] default_deferrable``.
+    :param poke_interval: The least seconds between two looks at the job, or a timedelta; a job that is scheduled is not
+        looked at before its time. Default: 60.
+    :param timeout: How many seconds a try waits for the job at the most, or a timedelta; None for Airflow's
+        ``[sensors] default_timeout``. Default: None.
+    :raises RevorValueError: (a ValueError) when the Dag is parsed, if something that is literal is missing or mistyped;
+        it names each such field.
+    """
+
+    template_fields: Sequence[str] = (
+        *OutreachOperator.template_fields,
+        "channel",
+        "recipient",
+        "content",
+        "metadata",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"recipient": "json", "content": "json", "metadata": "json"}
+
+    def __init__(
+        self,
+        *,
+        account_id: str,
+        channel: str,
+        recipient: Mapping[str, Any],
+        content: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(account_id=account_id, **kwargs)
+        check_dispatch(account_id, channel, recipient, content, metadata, known=is_known)
+        self.channel = channel
+        self.recipient = recipient
+        self.content = content
+        self.metadata = metadata
+
+    def _recipient(self) -> dict[str, Any]:
+        check_dispatch(self.account_id, self.channel, self.recipient, self.content, self.metadata)
+        return recipient_of(Channel(self.channel.strip()), self.recipient)
+
+    def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:
+        return hook.create_outreach_dispatch(
+            str(self.account_id),
+            self.channel,
+            self.recipient,
+            self.content,
+            metadata=self.metadata,
+            min_channel_task_interval_seconds=interval,
+            idempotency_key=idempotency_key,
+        )
+
+
+class LinkedInPostLikeOperator(OutreachOperator):
+    """
+    Like at most one relevant recent post of a LinkedIn profile, once and only once, and wait for the result.
+
+    The same ground as :class:`OutreachDispatchOperator`: the idempotency key says whose post, in which Dag run, by
+    which task. Where Revor finds no relevant post, the job's ``result.status`` is ``skipped``: the task succeeds, and
+    says so. Pushes the job's dict, and its id as the XCom ``job_id``.
+
+    Source: ``POST /api/v1/outreach/linkedin/post-likes``, ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job.
+
+    :param profile_url: Whose posts. (templated)
+    :param content: What a post that is worth a like is about. One of ``content``, ``topic`` and ``intent`` is needed.
+        Default: None. (templated)
+    :param topic: The same, as a topic. Default: None. (templated)
+    :param intent: The same, as an intent. Default: None. (templated)
+    :param account_id: The LinkedIn account that likes; None works only where exactly one is usable. Default: None.
+        (templated)
+    :param post_limit: How many recent posts are looked at, 1 to 50; None for Revor's default, 20. Default: None.
+        (templated)
+    :param locale: ``en`` or ``zh``; None for Revor's default. Default: None. (templated)
+    :param min_channel_task_interval_seconds: As for :class:`OutreachDispatchOperator`. Default: None. (templated)
+    :param idempotency_key: As for :class:`OutreachDispatchOperator`. Default: None. (templated)
+    :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``. (templated)
+    :param wait_for_completion: Whether to wait until the job has ended. Default: True.
+    :param deferrable: Whether to wait in the triggerer, without a worker. Default: Airflow's
+        ``[operators] default_deferrable``.
+    :param poke_interval: The least seconds between two looks at the job, or a timedelta. Default: 60.
+    :param timeout: How many seconds a try waits for the job at the most, or a timedelta; None for Airflow's
+        ``[sensors] default_timeout``. Default: None.
+    :raises RevorValueError: (a ValueError) when the Dag is parsed, if something that is literal is missing or mistyped;
+        it names each such field.
+    """
+
+    template_fields: Sequence[str] = (
+        *OutreachOperator.template_fields,
+        "profile_url",
+        "content",
+        "topic",
+        "intent",
+        "post_limit",
+        "locale",
+    )
+
+    def __init__(
+        self,
+        *,
+        profile_url: str,
+        content: str | None = None,
+        topic: str | None = None,
+        intent: str | None = None,
+        post_limit: int | str | None = None,
+        locale: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.profile_url = profile_url
+        self.content = content
+        self.topic = topic
+        self.intent = intent
+        self.post_limit = post_limit
+        self.locale = locale
+        check_post_like(self._fields(), known=is_known)
+
+    def _fields(self) -> dict[str, Any]:
+        names = ("profile_url", "content", "topic", "intent", "account_id", "post_limit", "locale")
+        return {name: getattr(self, name) for name in names}
+
+    def _recipient(self) -> dict[str, Any]:
+        check_post_like(self._fields())
+        return {"profile_url": self.profile_url}
+
+    def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:
+        return hook.create_linkedin_post_like(
+            **self._fields(), min_channel_task_interval_seconds=interval, idempotency_key=idempotency_key
+        )

@@ -1,0 +1,95 @@
+"""Waiting for the end of an outreach job that was made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import PokeReturnValue, conf
+
+from airflow_provider_revor.api.outreach import OutreachJob, job_request
+from airflow_provider_revor.exceptions import RevorTransientError
+from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.sensors.waiting import WaitingSensor
+from airflow_provider_revor.templates import is_literal
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
+
+
+class OutreachJobSensor(WaitingSensor):
+    """
+    Wait until an outreach job has succeeded.
+
+    A job that failed or was cancelled fails the task at once, without retries: it ends only once. Statuses that are not
+    known here count as still running. A job that is scheduled is not looked at before its time. What heals by itself
+    (rate limits, 5xx, network) is logged and waited out; what does not (400, 401, 403, 404, a connection that is
+    missing or has no key) fails the task.
+
+    Pushes the job's dict, which holds nothing of the message.
+
+    Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job.
+
+    :param job_id: The job: what :class:`.OutreachDispatchOperator` pushes as the XCom ``job_id``. (templated)
+    :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``. (templated)
+    :param deferrable: Whether to wait in the triggerer, without a worker. Default: Airflow's
+        ``[operators] default_deferrable``.
+    :param kwargs: What every sensor takes; ``poke_interval`` (seconds or a timedelta, default 60), ``timeout`` (seconds
+        or a timedelta), ``soft_fail``, ``never_fail``, ``silent_fail`` and ``execution_timeout`` mean the same whether
+        it pokes or is deferred; but a poking sensor, as any of Airflow's, looks at the clock only after a poke.
+    :raises RevorValueError: (a ValueError) when the Dag is parsed, if ``job_id`` is literal and names no job.
+    """
+
+    template_fields: Sequence[str] = ("revor_conn_id", "job_id")
+    ui_color = "#e6ddf7"
+
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        revor_conn_id: str = "revor_default",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(deferrable=deferrable, **kwargs)
+        if is_literal(job_id):
+            job_request(job_id)
+        self.job_id = job_id
+        self.revor_conn_id = revor_conn_id
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """
+        Ask Revor once.
+
+        :return: The job's dict as the XCom value once it has succeeded; False until it has ended.
+        :raises RevorJobFailedError: if it failed or was cancelled.
+        :raises RevorError: for what waiting cannot heal.
+        """
+        self._not_before = None
+        try:
+            # No retries: the next poke is the retry. A new hook each time, so that a new key is used.
+            with RevorHook(self.revor_conn_id, max_retries=0) as hook:
+                job = hook.get_outreach_job(self.job_id)
+        except RevorTransientError as e:
+            return self._wait_out(e)
+        if job.ended:
+            return PokeReturnValue(is_done=True, xcom_value=self._conclude(job))
+        self._not_before = job.begins_at
+        self._wait_log.waiting(job.standing)
+        return False
+
+    def _conclude(self, job: OutreachJob) -> dict[str, Any]:
+        if job.failed:
+            raise job.failure(self.revor_conn_id, for_good=True)
+        self.log.info("%s", job.ending)
+        return job.as_dict()
+
+    def _succeed(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        return self._conclude(OutreachJob(**event["job"]))
+
+    def _trigger(self, **wait: Any) -> OutreachJobTrigger:
+        from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
+
+        return OutreachJobTrigger(job_id=str(self.job_id), revor_conn_id=self.revor_conn_id, **wait)

@@ -1,0 +1,149 @@
+"""A sensor that means the same by everything in each mode: poke, reschedule and deferred."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseOperator,
+    BaseSensorOperator,
+)
+
+from airflow_provider_revor.exceptions import error_from_dict
+from airflow_provider_revor.waiting import LONGEST_PAUSE, MIN_POKE_INTERVAL, TRIGGERER_GRACE, WaitLog, time_left
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+    from airflow.triggers.base import BaseTrigger
+
+    from airflow_provider_revor.exceptions import RevorTransientError
+
+
+class WaitingSensor(BaseSensorOperator):
+    """
+    Base of the sensors.
+
+    :param deferrable: Whether to wait in the triggerer.
+    """
+
+    #: What has not come about when the time is up, as in "… within 60 s."
+    _nothing: ClassVar[str]
+    #: What each poll is to learn, as in "Could not learn …".
+    _subject: ClassVar[str]
+
+    def __init__(self, *, deferrable: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.deferrable = deferrable
+        self._not_before: float | None = None
+        self._told: WaitLog | None = None
+
+    @abstractmethod
+    def _trigger(self, **wait: Any) -> BaseTrigger:
+        """
+        Return the trigger to wait with.
+
+        :param wait: The arguments that all such triggers take.
+        """
+
+    @abstractmethod
+    def _succeed(self, context: Context, event: dict[str, Any]) -> Any:
+        """
+        Return the XCom of what was waited for.
+
+        :param event: What the trigger found.
+        """
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | str) -> Any:
+        """
+        Go on with what the trigger found.
+
+        :param event: The payload of its event.
+        :return: The XCom of what was waited for; None from a pure gate.
+        :raises AirflowSensorTimeout: if the time was up.
+        :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
+        :raises RevorError: for what waiting cannot heal.
+        """
+        # `airflow dags test` resumes a task that its trigger has ended already.
+        if not isinstance(event, dict):
+            return None
+        if event["status"] == "error":
+            raise error_from_dict(event["error"])
+        if event["status"] in ("timeout", "execution_timeout"):
+            raise self._time_is_up(event["status"])
+        return self._succeed(context, event)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Go on after the trigger, with errors and timeouts meaning what they mean to a sensor that pokes.
+
+        The base class means something else by them, and something else again in each Airflow.
+        """
+        try:
+            if next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error")).lower():
+                limit = self.execution_timeout
+                over = limit is not None and limit.total_seconds() < self.timeout
+                raise self._time_is_up("execution_timeout" if over else "timeout")
+            return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+        except AirflowSkipException:
+            raise
+        except AirflowSensorTimeout as e:
+            if self.soft_fail:
+                raise AirflowSkipException(str(e)) from e
+            raise
+        except AirflowException as e:
+            if self.never_fail or (self.soft_fail and isinstance(e, AirflowFailException)):
+                raise AirflowSkipException(f"Skipping instead of failing: {e}") from e
+            raise
+
+    @property
+    def _wait_log(self) -> WaitLog:
+        if self._told is None:
+            self._told = WaitLog(self.log, self._subject)
+        return self._told
+
+    def _wait_out(self, error: RevorTransientError) -> bool:
+        if error.retry_after:
+            self._not_before = time.time() + min(error.retry_after, LONGEST_PAUSE)
+        self._wait_log.trouble(error)
+        return False
+
+    def _time_is_up(self, which: str) -> BaseException:
+        if which == "execution_timeout":
+            return AirflowTaskTimeout(f"{self._nothing} within {self.execution_timeout}.")
+        return AirflowSensorTimeout(f"{self._nothing} within {self.timeout:g} s.")
+
+    def _get_next_poke_interval(
+        self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
+    ) -> float:
+        # In each mode this is where the base class, having checked and found the time not up, is about to wait.
+        left = max(self.timeout - run_duration(), 0)
+        if self.deferrable:
+            self._defer(left, run_duration())
+        interval = max(super()._get_next_poke_interval(started_at, run_duration, poke_count), MIN_POKE_INTERVAL)
+        asked = (self._not_before or 0) - time.time()
+        return max(interval, min(asked, left))
+
+    def _defer(self, left: float, spent: float) -> NoReturn:
+        now = time.time()
+        left, status = time_left(left, self.execution_timeout, spent)
+        self.defer(
+            trigger=self._trigger(
+                poke_interval=self.poke_interval,
+                first_poll_at=max(now + self.poke_interval, self._not_before or 0),
+                deadline=now + left,
+                deadline_status=status,
+                silent_fail=self.silent_fail,
+                told=self._wait_log.told,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=left + TRIGGERER_GRACE),
+        )

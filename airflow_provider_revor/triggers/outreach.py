@@ -1,0 +1,113 @@
+"""Waiting for the end of an outreach job in the triggerer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger
+
+from airflow_provider_revor.exceptions import RevorError
+from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.triggers.polling import polls
+from airflow_provider_revor.triggers.waiting import DiscreetEvent, TaskWait
+from airflow_provider_revor.waiting import WaitLog, job_pause
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import TriggerEvent
+
+    from airflow_provider_revor.api.outreach import OutreachJob
+    from airflow_provider_revor.waiting import DeadlineStatus
+
+
+class OutreachJobTrigger(TaskWait, BaseTrigger):
+    """
+    Wait until an outreach job has ended. It only ever reads.
+
+    It fires once, with a payload that :class:`.OutreachJobSensor` and the operators understand: ``job_id``, and a
+    ``status`` of ``success`` or ``failed``, with the ``job``; ``error``, with the ``error``; ``timeout``; or
+    ``execution_timeout``. What heals by itself is waited out; anything else ends the wait as an error. A job that is
+    scheduled is not looked at before its time.
+
+    Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job.
+
+    :param job_id: The job.
+    :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``.
+    :param poke_interval: The least seconds between two looks. Default: 60.
+    :param first_poll_at: When the first look may be, in seconds since the epoch; None for at once.
+    :param deadline: When to give up, in seconds since the epoch; None for never.
+    :param deadline_status: What the payload says when it gives up: ``timeout`` or ``execution_timeout``.
+    :param silent_fail: Whether what trying again might heal is waited out too, whatever it is.
+    :param told: The mark of what the log has been told already; see :class:`.WaitLog`.
+    """
+
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        revor_conn_id: str = "revor_default",
+        poke_interval: float = 60.0,
+        first_poll_at: float | None = None,
+        deadline: float | None = None,
+        deadline_status: DeadlineStatus = "timeout",
+        silent_fail: bool = False,
+        told: str | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.job_id = job_id
+        self.revor_conn_id = revor_conn_id
+        self.poke_interval = poke_interval
+        self.first_poll_at = first_poll_at
+        self.deadline = deadline
+        self.deadline_status = deadline_status
+        self.silent_fail = silent_fail
+        self.told = told
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "job_id": self.job_id,
+            "revor_conn_id": self.revor_conn_id,
+            "poke_interval": self.poke_interval,
+            "first_poll_at": self.first_poll_at,
+            "deadline": self.deadline,
+            "deadline_status": self.deadline_status,
+            "silent_fail": self.silent_fail,
+            "told": self.told,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire once the job has ended, or can no longer be waited for."""
+        payload = await self.in_time(self._wait())
+        yield DiscreetEvent(payload={"job_id": self.job_id, **payload})
+
+    async def on_kill(self) -> None:
+        """Tell that the job goes on: the API cannot cancel it. Airflow 3.3+ calls it when a person ends the task."""
+        self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self.job_id)
+
+    async def _wait(self) -> dict[str, Any]:
+        wait_log = WaitLog(self.log, f"how outreach job {self.job_id} stands", self.told)
+        first = max((self.first_poll_at or 0) - time.time(), 0)
+        try:
+            async for poll in polls(self._look, self._pause, first):
+                if isinstance(poll, Exception):
+                    if not self.heals(poll):
+                        raise poll
+                    wait_log.trouble(poll)
+                elif poll.ended:
+                    self.log.info("Outreach job %s is %s.", poll.id, poll.status)
+                    return {"status": "failed" if poll.failed else "success", "job": poll.as_dict()}
+                else:
+                    wait_log.waiting(poll.standing)
+        except RevorError as e:
+            return {"status": "error", "error": e.as_dict()}
+        raise RuntimeError("The stream of polls has ended, which it never does by itself.")
+
+    async def _look(self) -> OutreachJob:
+        # No retries: the next look is the retry. A new hook each time, so that a new key is used.
+        async with RevorHook(self.revor_conn_id, max_retries=0) as hook:
+            return await hook.aget_outreach_job(self.job_id)
+
+    def _pause(self, poll: OutreachJob | Exception) -> float:
+        return job_pause(poll, self.poke_interval, time.time())

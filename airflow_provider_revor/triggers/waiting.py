@@ -1,0 +1,66 @@
+"""A task's wait in the triggerer: how long it may last, what it waits out, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_revor.exceptions import RevorTransientError
+
+if TYPE_CHECKING:
+    from airflow_provider_revor.waiting import DeadlineStatus
+
+# A worker may report a task's end some seconds late ([workers] min_heartbeat_interval). A task that its trigger resumes
+# before the scheduler has read that report is taken for killed, and failed: no trigger fires so soon after a deferral.
+_SETTLING = 10.0
+
+
+class DiscreetEvent(TriggerEvent):
+    """An event that the triggerer's log line does not show: it may hold personal data."""
+
+    def __repr__(self) -> str:
+        return f"TriggerEvent<{self.payload.get('status')}>"
+
+    __str__ = __repr__
+
+
+class TaskWait:
+    """The part of a trigger that a task waits for; its arguments are described there."""
+
+    first_poll_at: float | None
+    deadline: float | None
+    deadline_status: DeadlineStatus
+    silent_fail: bool
+
+    async def in_time(self, wait: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        """
+        Return the payload of the event that the wait ends with, be it that the time is up.
+
+        :param wait: What returns the payload, sooner or later.
+        """
+        begun = time.monotonic()
+        left = None if self.deadline is None else max(self.deadline - time.time(), 0)
+        try:
+            async with asyncio.timeout(left):
+                payload = await wait
+        except TimeoutError:
+            payload = {"status": self.deadline_status}
+        if self._deferred_by_a_worker:
+            await asyncio.sleep(max(_SETTLING - (time.monotonic() - begun), 0))
+        return payload
+
+    def heals(self, error: Exception) -> bool:
+        """Return whether what a poll met is waited out."""
+        if isinstance(error, RevorTransientError):
+            return True
+        return self.silent_fail and not isinstance(error, AirflowFailException)
+
+    @property
+    def _deferred_by_a_worker(self) -> bool:
+        # What starts from the trigger has no first look to come after; `airflow dags test` gives a trigger no id.
+        return self.first_poll_at is not None and getattr(self, "trigger_id", None) is not None
