@@ -17,9 +17,18 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": _INTEGRATION, "external-doc-url": "https://revor.ai", "tags": ["service"]}
         ],
         "hooks": _modules("airflow_provider_revor.hooks.revor"),
-        "operators": _modules("airflow_provider_revor.operators.connect"),
-        "sensors": _modules("airflow_provider_revor.sensors.connect"),
-        "triggers": _modules("airflow_provider_revor.triggers.connect"),
+        "operators": _modules(
+            "airflow_provider_revor.operators.connect",
+            "airflow_provider_revor.operators.outreach",
+        ),
+        "sensors": _modules(
+            "airflow_provider_revor.sensors.connect",
+            "airflow_provider_revor.sensors.outreach",
+        ),
+        "triggers": _modules(
+            "airflow_provider_revor.triggers.connect",
+            "airflow_provider_revor.triggers.outreach",
+        ),
         "connection-types": [
             {
                 "connection-type": "revor",
@@ -43,7 +52,12 @@ def connection_form() -> dict[str, Any]:
             "timeout": {
                 "label": "Timeout (seconds)",
                 "schema": {"type": ["integer", "null"]},
-                "description": "How long to wait for a connection, and for each piece of an answer. Default: 30.",
+                "description": "How long to wait for a connection, and for a whole answer. Default: 30.",
+            },
+            "max_response_mb": {
+                "label": "Largest answer (MB)",
+                "schema": {"type": ["integer", "null"]},
+                "description": "An answer larger than this is not read. Default: 32.",
             },
             "max_retries": {
                 "label": "Retries",

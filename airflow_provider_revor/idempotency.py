@@ -24,8 +24,7 @@ def person(recipient: Mapping[str, Any]) -> str:
     """
     for field, normalize in (("address", _address), ("profile_url", _profile), ("phone", _phone)):
         if value := recipient.get(field):
-            text = unicodedata.normalize("NFKC", str(value)).strip()
-            return f"{field}:{normalize(text.casefold())}"
+            return f"{field}:{normalize(_fold(str(value)))}"
     raise ValueError("A recipient has an address, a profile_url or a phone.")
 
 
@@ -63,23 +62,30 @@ def fixed_choice(key: str, least: int, most: int) -> int:
     return least + int.from_bytes(hashlib.sha256(key.encode()).digest()) % (most - least + 1)
 
 
+def _fold(text: str) -> str:
+    # Once more: the small letters of a letter may be others again.
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip()
+
+
 def _address(text: str) -> str:
     return text.removeprefix("mailto:").strip()
 
 
 def _profile(text: str) -> str:
     try:
-        url = urlsplit(text if "://" in text else f"https://{text.lstrip('/')}")
+        url = urlsplit(text if re.match(r"\w+://", text) else f"https://{text.lstrip('/')}")
         host = url.hostname or ""
     except ValueError:
         return text
     # LinkedIn's hosts of countries, and of phones, show the same people.
     if host.endswith(".linkedin.com"):
         host = "linkedin.com"
-    steps = [step for step in unquote(url.path).split("/") if step]
-    # What follows a profile's name is a language.
-    if host == "linkedin.com" and steps[:1] == ["in"]:
+    steps = [step for step in _fold(unquote(url.path)).split("/") if step]
+    # What follows a profile's name is a language, or tells where the link was found.
+    if steps[:1] == ["in"]:
         steps = steps[:2]
+    elif url.query:
+        steps.append(f"?{url.query}")
     return "/".join([host.removeprefix("www."), *steps])
 
 

@@ -1,7 +1,8 @@
 """
-``make demo``: a real Airflow waits until an account can send, and goes on by itself.
+``make demo``: a real Airflow waits until an account can send, then writes to some leads, each of them once.
 
-Without REVOR_API_KEY it talks to the sandbox, a local Revor; with it, to the real service, which this Dag only reads.
+Without REVOR_API_KEY it talks to the sandbox, a local Revor, and nobody is messaged. With it, another Dag runs, which
+only reads the real service.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pathlib import Path
 from airflow_provider_revor.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
-DAG_ID = "example_account_gate"
+PIPELINE = "example_outreach_pipeline"
+ONLY_READS = "example_account_gate"
 
 # A person takes a moment to reconnect an account; the gate looks again every 30 seconds.
 SECONDS_TO_RECONNECT = 5
@@ -32,6 +34,9 @@ LISTED = re.compile(r"(\w+): (\d+) Connect accounts, (\d+) can send")
 WAITING = re.compile(r"Waiting\. (.+?) \[airflow\.task")
 OPENED = re.compile(r"Account (\S+) can send on (\w+)\.")
 USED = re.compile(r"Account (\S+) can send: this is where the outreach begins\.")
+SENDING = re.compile(r"Outreach job (\S+) on (\w+) is (\w+)\.")
+SENT = re.compile(r"Outreach job (\S+) is succeeded\.")
+SUMMARY = re.compile(r"Sent: (\d+)\.")
 
 
 def main() -> int:
@@ -60,8 +65,9 @@ def main() -> int:
         )
         if migrated.returncode:
             return fail("Airflow's database could not be made", migrated.stdout.splitlines())
-        say(f"Running example_dags/{DAG_ID}.py in it: airflow dags test {DAG_ID}")
-        with running([*airflow, "dags", "test", DAG_ID], environment) as dag_run:
+        dag_id = PIPELINE if sandbox else ONLY_READS
+        say(f"Running example_dags/{dag_id}.py in it: airflow dags test {dag_id}")
+        with running([*airflow, "dags", "test", dag_id], environment) as dag_run:
             story = Story(sandbox)
             log = list(follow(dag_run, story))
         return story.end(dag_run.returncode, log)
@@ -72,7 +78,8 @@ class Story:
 
     def __init__(self, sandbox: Sandbox | None) -> None:
         self.sandbox = sandbox
-        self.waited = self.opened = self.used = ""
+        self.waited = self.opened = self.used = self.summary = ""
+        self.sent: list[str] = []
 
     def hear(self, line: str) -> None:
         if listed := LISTED.search(line):
@@ -88,14 +95,30 @@ class Story:
         elif used := USED.search(line):
             self.used = used[1]
             say(f"  use       was handed the account_id {used[1]}")
+        elif sending := SENDING.search(line):
+            say(f"  send      {sending[1]} is {sending[3]}; looking again in 15 seconds")
+        elif (sent := SENT.search(line)) and sent[1] not in self.sent:
+            # The trigger says it, and then the task.
+            self.sent.append(sent[1])
+            say(f"  send      {sent[1]} has succeeded")
+        elif summary := SUMMARY.search(line):
+            self.summary = summary[1]
+            say(f"  summarize {summary[1]} sent")
 
     def reconnect(self) -> None:
         if self.sandbox:
             self.sandbox.reconnect("acc_email_anna")
             say("  (a person) reconnects acc_email_anna; the gate looks again within 33 seconds")
 
+    def told_of_outreach(self, sandbox: Sandbox) -> bool:
+        say("What the sandbox would have sent:")
+        for entry in sandbox.outbox:
+            say(f"  {entry.account_id} to {entry.recipient['address']}: {entry.content['text']}")
+        jobs = [entry.job_id for entry in sandbox.outbox]
+        return bool(self.waited and jobs and self.summary == str(len(jobs)) and sorted(self.sent) == sorted(jobs))
+
     def end(self, returncode: int, log: list[str]) -> int:
-        told = self.used and self.used == self.opened and (self.waited or not self.sandbox)
+        told = self.told_of_outreach(self.sandbox) if self.sandbox else self.used and self.used == self.opened
         if returncode == 0 and told:
             say("The Dag succeeded: it waited, and went on by itself." if self.waited else "The Dag succeeded.")
             return 0

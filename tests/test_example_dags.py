@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from project import ROOT
 
+from airflow_provider_revor.selection import pick_account
 from airflow_provider_revor.version_compat import ASSET_WATCHERS
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
@@ -88,6 +89,46 @@ def test_a_revoked_key_fails_the_gate_at_once(load, revor_sandbox):
     # Not up for a retry, though it has three.
     assert states == {"accounts": "success", "gate": "failed", "use": "upstream_failed"}
     assert [r.status for r in revor_sandbox.requests].count(401) == 1
+
+
+def quickly(task):
+    """Have a mapped task look again soon, on a worker or in a trigger."""
+    task.partial_kwargs["poke_interval"] = 0.1
+    return task
+
+
+def test_the_pipeline_writes_to_each_lead_once_from_its_own_account(load, revor_sandbox, capfd):
+    revor_sandbox.set_accounts([{"account_id": f"acc_{n}", "channel": "email"} for n in range(3)])
+    dag = load("example_outreach_pipeline")
+    quickly(dag.get_task("send"))
+
+    state, states = run(dag)
+
+    assert (state, states["summarize"]) == ("success", "success")
+    sent = {entry.recipient["address"]: entry for entry in revor_sandbox.outbox}
+    assert list(sent) == ["ada@example.com", "grace@example.com", "edsger@example.com"]
+    assert len(revor_sandbox.outbox) == 3
+    for lead, entry in enumerate(sent.values(), start=1):
+        assert entry.account_id == pick_account(revor_sandbox.accounts, "sticky", key=lead)["account_id"]
+        assert 180 <= entry.min_channel_task_interval_seconds <= 360
+    assert "Sent: 3." in "".join(capfd.readouterr())
+
+
+def test_the_warmup_likes_then_invites(load, revor_sandbox, capfd):
+    revor_sandbox.set_accounts([{"account_id": "acc_1", "channel": "linkedin"}])
+    revor_sandbox.script_jobs("skipped", recipient="https://www.linkedin.com/in/ada-example")
+    dag = load("example_post_like_warmup")
+    quickly(dag.get_task("like"))
+    quickly(dag.get_task("invite"))
+
+    assert run(dag)[0] == "success"
+
+    assert [(entry.action, entry.recipient["profile_url"]) for entry in revor_sandbox.outbox] == [
+        ("outreach.linkedin.post_like", "https://www.linkedin.com/in/grace-example"),
+        ("outreach.dispatch", "https://www.linkedin.com/in/ada-example"),
+        ("outreach.dispatch", "https://www.linkedin.com/in/grace-example"),
+    ]
+    assert "1 leads have no recent post" in "".join(capfd.readouterr())
 
 
 @pytest.mark.skipif(not ASSET_WATCHERS, reason="assets have watchers from Airflow 3.0 on")

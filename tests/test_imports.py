@@ -23,8 +23,11 @@ print(*sorted(set(sys.modules) - before))
     "module",
     [
         "airflow_provider_revor.operators.connect",
+        "airflow_provider_revor.operators.outreach",
         "airflow_provider_revor.sensors.connect",
+        "airflow_provider_revor.sensors.outreach",
         "airflow_provider_revor.hooks.revor",
+        "airflow_provider_revor.selection",
     ],
 )
 def test_importing_it_loads_nothing_heavy(module):

@@ -7,6 +7,8 @@ import re
 import pytest
 from project import EXAMPLES, ROOT
 
+from airflow_provider_revor.api.outreach import OutreachJob
+
 README = (ROOT / "README.md").read_text()
 SHOWN = dict(re.findall(r"<!-- (example_dags/\w+\.py) -->\n```python\n(.*?)```\n", README, re.DOTALL))
 SNIPPETS = re.findall(r"(?<!-->\n)```python\n(.*?)```\n", README, re.DOTALL)
@@ -25,10 +27,11 @@ def test_every_target_that_it_names_is_there():
 def test_the_use_of_the_hook_works(revor_sandbox):
     (snippet,) = (code for code in SNIPPETS if "RevorHook" in code)
     revor_sandbox.answer(200, {"ok": True, "items": []})
-    revor_sandbox.answer(200, {"ok": True, "item": {"id": "job_123"}})
+    item = {"id": "job_123", "status": "running"}
+    revor_sandbox.answer(200, {"ok": True, "item": item}, times=2)
     names: dict = {}
     exec(snippet, names)
-    assert (names["accounts"], names["job"]) == ([], {"id": "job_123"})
+    assert (names["accounts"], names["job"], names["same"]) == ([], OutreachJob("job_123", "running"), item)
 
 
 MY_DAGS = """

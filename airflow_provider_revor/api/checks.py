@@ -48,7 +48,7 @@ def check_dispatch(
         problems += _recipient_problems(wanted, recipient, known)
     if known(content):
         problems += _content_problems(wanted, content, known)
-    if known(metadata) and not isinstance(metadata, (Mapping, type(None))):
+    if known(metadata) and not is_nothing(metadata) and not isinstance(metadata, Mapping):
         problems.append("metadata must be an object")
     if problems:
         raise RevorValueError(
@@ -72,7 +72,7 @@ def check_post_like(fields: Mapping[str, Any], known: Known = lambda value: True
         if not _blank(fields[name]):
             problems += _text_problems(name, fields[name], known)
     limit, locale = fields["post_limit"], fields["locale"]
-    if known(limit) and limit is not None and not 1 <= _whole(limit) <= MOST_POSTS:
+    if known(limit) and not is_nothing(limit) and not 1 <= _whole(limit) <= MOST_POSTS:
         problems.append(f"post_limit must be a whole number from 1 to {MOST_POSTS}")
     if known(locale) and not is_nothing(locale) and locale not in LOCALES:
         problems.append(f"locale must be one of {', '.join(LOCALES)}")
@@ -179,9 +179,7 @@ def _text_problems(where: str, value: Any, known: Known) -> Iterator[str]:
 
 
 def _blank(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, (str, list, tuple)) and not (value.strip() if isinstance(value, str) else value)
-    )
+    return is_nothing(value) or (isinstance(value, (list, tuple)) and not value)
 
 
 def _whole(value: Any) -> int:

@@ -128,7 +128,7 @@ class OutreachJob:
         else:
             what += f" failed: {code or '(no code)'}"
         if why:
-            what += f": {why}"
+            what += f": {why.rstrip('.')}"
         if error.get("retryable") is True:
             cls = RevorJobFailedError if for_good else RevorJobError
             return cls(
@@ -179,7 +179,7 @@ def dispatch_request(
         "action": "outreach",
         "recipient": recipient_of(sends_on, recipient),
         "content": _given(content),
-        "metadata": None if metadata is None else dict(metadata),
+        "metadata": None if is_nothing(metadata) else dict(metadata or {}),
         "min_channel_task_interval_seconds": parse_interval(min_channel_task_interval_seconds),
     }
     return Request("POST", DISPATCHES_PATH, body=_given(body), idempotency_key=idempotency_key)
@@ -211,7 +211,7 @@ def post_like_request(
     :param idempotency_key: The same key and body are one like, however often they are sent.
     :raises RevorValueError: (a ValueError) if something is missing or mistyped.
     """
-    fields = {
+    body: dict[str, Any] = {
         "profile_url": profile_url,
         "content": content,
         "topic": topic,
@@ -220,11 +220,9 @@ def post_like_request(
         "post_limit": post_limit,
         "locale": locale,
     }
-    # A template that renders to nothing leaves its field out.
-    body: dict[str, Any] = {name: None if is_nothing(value) else value for name, value in fields.items()}
     check_post_like(body)
     body["profile_url"] = profile_url.strip()
-    body["post_limit"] = None if body["post_limit"] is None else int(body["post_limit"])
+    body["post_limit"] = None if is_nothing(post_limit) else int(str(post_limit))
     body["min_channel_task_interval_seconds"] = parse_interval(min_channel_task_interval_seconds)
     return Request("POST", POST_LIKES_PATH, body=_given(body), idempotency_key=idempotency_key)
 
@@ -264,4 +262,5 @@ def read_job(envelope: Envelope) -> OutreachJob:
 
 
 def _given(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if value is not None}
+    # A template that renders to nothing leaves its field out.
+    return {name: value for name, value in body.items() if not is_nothing(value)}

@@ -1,4 +1,8 @@
-"""The part of the hook that sends outreach and asks what became of it."""
+"""
+The part of the hook that sends outreach and asks what became of it.
+
+Its part of the contract is imported by what is called: a Dag file with a gate alone does not pay for it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_revor.api.outreach import OutreachJob, dispatch_request, job_request, post_like_request, read_job
-
 if TYPE_CHECKING:
     from airflow_provider_revor.api.answers import Envelope
+    from airflow_provider_revor.api.outreach import OutreachJob
     from airflow_provider_revor.api.wire import Request
 
 
@@ -44,6 +47,8 @@ class OutreachMethods(ABC):
         :raises RevorIdempotencyConflictError: if something else was sent under this key before.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
+        from airflow_provider_revor.api.outreach import dispatch_request, read_job
+
         request = dispatch_request(
             account_id,
             channel,
@@ -86,6 +91,8 @@ class OutreachMethods(ABC):
         :raises RevorIdempotencyConflictError: if something else was asked for under this key before.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
+        from airflow_provider_revor.api.outreach import post_like_request, read_job
+
         request = post_like_request(
             profile_url,
             content=content,
@@ -109,6 +116,8 @@ class OutreachMethods(ABC):
         :raises RevorNotFoundError: if there is no such job.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
+        from airflow_provider_revor.api.outreach import job_request, read_job
+
         return read_job(self._send(job_request(job_id)))
 
     async def aget_outreach_job(self, job_id: str) -> OutreachJob:
@@ -121,6 +130,8 @@ class OutreachMethods(ABC):
         :raises RevorNotFoundError: if there is no such job.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
+        from airflow_provider_revor.api.outreach import job_request, read_job
+
         return read_job(await self._asend(job_request(job_id)))
 
     @abstractmethod

@@ -34,9 +34,10 @@ class RevorHook(OutreachMethods, BaseHook):
     Talk to the Revor API with the key of an Airflow connection.
 
     The connection's password is the API key; its host is the base URL, ``https://revor.ai`` by default. Extras:
-    ``timeout`` (seconds, default 30), ``max_retries`` (default 3), ``verify`` (true, false or the path of a CA
-    bundle; default true), ``proxies`` (a proxy's URL, or a mapping of scheme to URL; by default what the
-    environment says), ``allow_http`` (default false: a key is sent over plain HTTP to this machine only).
+    ``timeout`` (seconds for a connection, and for a whole answer; default 30), ``max_response_mb`` (megabytes that an
+    answer may have, default 32), ``max_retries`` (default 3), ``verify`` (true, false or the path of a CA bundle;
+    default true), ``proxies`` (a proxy's URL, or a mapping of scheme to URL; by default what the environment says),
+    ``allow_http`` (default false: a key is sent over plain HTTP to this machine only).
 
     One session is reused; use the hook as a context manager (``with`` or ``async with``) to close it.
 
@@ -168,7 +169,7 @@ class RevorHook(OutreachMethods, BaseHook):
                 f"There is no Airflow connection {self.revor_conn_id!r}: make one of the type `revor`, with the "
                 "API key as its password."
             ) from e
-        settings = read_settings(connection, connection.extra_dejson)
+        settings = read_settings(connection)
         # Airflow masks the password as it is written; the key may be only a part of that.
         mask_secret(settings.api_key)
         # Once in a process: a gate reads its connection at every poll.

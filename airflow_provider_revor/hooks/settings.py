@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from airflow_provider_revor.exceptions import RevorConfigurationError
 DEFAULT_HOST = "https://revor.ai"
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
+DEFAULT_MAX_RESPONSE_MB = 32.0
 
 _KEY = re.compile(r"[!#-&(-~]+")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]")
@@ -32,6 +34,7 @@ class AirflowConnection(Protocol):
     port: int | None
     schema: str | None
     password: str | None
+    extra: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class Settings:
     :param conn_id: The Airflow connection it came from.
     :param base_url: Scheme, host, port and base path, without a trailing slash.
     :param api_key: The API key; not in the repr.
-    :param timeout: Seconds to wait for a connection, and for each piece of an answer.
+    :param timeout: Seconds to wait for a connection, and for a whole answer.
+    :param max_response_mb: Megabytes that an answer, decompressed, may have.
     :param max_retries: How often a request is sent again at the most.
     :param verify: Whether, or against which CA bundle, the server's certificate is checked.
     :param proxies: Scheme to proxy URL; empty for what the environment says. Not in the repr: a proxy's URL
@@ -54,38 +58,47 @@ class Settings:
     base_url: str
     api_key: str = field(repr=False)
     timeout: float = DEFAULT_TIMEOUT
+    max_response_mb: float = DEFAULT_MAX_RESPONSE_MB
     max_retries: int = DEFAULT_MAX_RETRIES
     verify: bool | str = True
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     loopback: bool = False
 
 
-def read_settings(connection: AirflowConnection, extra: Mapping[str, Any]) -> Settings:
+def read_settings(connection: AirflowConnection) -> Settings:
     """
     Return the settings that a connection means.
 
     :param connection: The Airflow connection.
-    :param extra: Its extra, decoded.
     :raises RevorConfigurationError: if a field is missing or cannot be used; it says which, and what to write.
     """
-    reader = _Reader(connection.conn_id, extra)
+    reader = _Reader(connection)
     base_url, loopback = reader.base_url(connection.host, connection.port, connection.schema)
     return Settings(
         conn_id=connection.conn_id,
         base_url=base_url,
         api_key=reader.api_key(connection.password),
-        timeout=reader.timeout(),
+        timeout=reader.positive("timeout", DEFAULT_TIMEOUT, "a number of seconds above 0, such as 30"),
+        max_response_mb=reader.positive(
+            "max_response_mb", DEFAULT_MAX_RESPONSE_MB, "a number of megabytes above 0, such as 32"
+        ),
         max_retries=reader.max_retries(),
         verify=reader.verify(),
-        proxies=reader.proxies(),
+        proxies=reader.proxies,
         loopback=loopback,
     )
 
 
 class _Reader:
-    def __init__(self, conn_id: str, extra: Mapping[str, Any]) -> None:
-        self.conn_id = conn_id
-        self.extra = extra
+    def __init__(self, connection: AirflowConnection) -> None:
+        self.conn_id = connection.conn_id
+        try:
+            extra = json.loads(connection.extra or "{}")
+        except (ValueError, RecursionError):
+            extra = None
+        if not isinstance(extra, dict):
+            self.refuse('has an extra that is no JSON object: write it like {"timeout": 30}.')
+        self.extra: dict[str, Any] = extra
 
     def refuse(self, what: str) -> NoReturn:
         raise RevorConfigurationError(f"Connection {self.conn_id!r} {what}")
@@ -129,7 +142,7 @@ class _Reader:
         if scheme not in ("http", "https"):
             self.refuse(f"has the scheme {scheme!r}: use https.")
         # On this machine nobody listens in, unless a proxy is asked to carry it.
-        if scheme == "http" and (self.proxies() or not loopback) and not self.flag("allow_http", False):
+        if scheme == "http" and (self.proxies or not loopback) and not self.flag("allow_http", False):
             self.refuse(
                 "has a http:// host: the API key would be sent in the clear. Use https://, or say "
                 '{"allow_http": true} in the extra if you mean it.'
@@ -138,10 +151,10 @@ class _Reader:
         path = url.path.rstrip("/").removesuffix(API_ROOT)
         return f"{scheme}://{name}{f':{port}' if port else ''}{path}", loopback
 
-    def timeout(self) -> float:
-        value = self.number("timeout", DEFAULT_TIMEOUT, "a number of seconds above 0, such as 30")
+    def positive(self, name: str, default: float, wanted: str) -> float:
+        value = self.number(name, default, wanted)
         if not 0 < value < math.inf:
-            self.refuse("has an extra `timeout` that is not a number of seconds above 0, such as 30.")
+            self.refuse(f"has an extra `{name}` that is not {wanted}.")
         return value
 
     def max_retries(self) -> int:
@@ -163,6 +176,7 @@ class _Reader:
             return path
         return self.flag("verify", True)
 
+    @cached_property
     def proxies(self) -> dict[str, str]:
         value = self.extra.get("proxies")
         if isinstance(value, str) and value.strip().startswith("{"):

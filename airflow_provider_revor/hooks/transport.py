@@ -15,13 +15,16 @@ from urllib.parse import urlsplit
 
 from airflow_provider_revor import __version__
 from airflow_provider_revor.api.wire import Request, Response
-from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConnectionError
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConnectionError, RevorResponseError
 from airflow_provider_revor.hooks.settings import is_proxy
 
 if TYPE_CHECKING:
     import ssl
 
     from airflow_provider_revor.hooks.settings import Settings
+
+# Bytes, decoded, that are read at a time.
+_PIECE = 65_536
 
 USER_AGENT = f"airflow-provider-revor/{__version__}"
 
@@ -47,18 +50,20 @@ class SyncTransport:
         if proxy := _proxy(settings):
             self.session.proxies = {"http": proxy, "https": proxy}
         self.session.verify = _ca(settings)
-        _ssl_context(settings)
+        if isinstance(self.session.verify, str):
+            # One that cannot be read is told of as that; requests would speak of the network.
+            _ssl_context(settings)
 
     def send(self, request: Request) -> Response:
         """
         Send a request once.
 
         :raises RevorConnectionError: if no whole answer came.
+        :raises RevorResponseError: if a success is larger than the connection allows.
         """
-        import requests
-
+        body = _Body(self._settings)
         try:
-            answer = self.session.request(
+            with self.session.request(
                 request.method,
                 self._settings.base_url + request.path,
                 params=dict(request.params),
@@ -66,11 +71,15 @@ class SyncTransport:
                 headers=request.headers,
                 timeout=self._settings.timeout,
                 allow_redirects=False,
-            )
+                stream=True,
+            ) as answer:
+                for piece in answer.iter_content(_PIECE):
+                    if not body.takes(piece):
+                        break
         # Each of requests' own errors is one.
         except OSError as e:
-            raise _no_answer(request, self._settings, e, timed_out=isinstance(e, requests.Timeout)) from e
-        return _response(answer.status_code, answer.headers, answer.content, self._settings)
+            raise _no_answer(request, self._settings, e) from e
+        return body.response(request, answer.status_code, answer.headers)
 
     def close(self) -> None:
         """Close the session's connections."""
@@ -104,21 +113,25 @@ class AsyncTransport:
         Send a request once.
 
         :raises RevorConnectionError: if no whole answer came.
+        :raises RevorResponseError: if a success is larger than the connection allows.
         """
         import httpx
 
+        body = _Body(self._settings)
         try:
-            answer = await self.client.request(
+            async with self.client.stream(
                 request.method,
                 self._settings.base_url + request.path,
                 params=dict(request.params),
                 content=request.content,
                 headers=request.headers,
-            )
+            ) as answer:
+                async for piece in answer.aiter_bytes():
+                    if not body.takes(piece):
+                        break
         except (httpx.RequestError, OSError) as e:
-            timed_out = isinstance(e, httpx.TimeoutException)
-            raise _no_answer(request, self._settings, e, timed_out=timed_out) from e
-        return _response(answer.status_code, answer.headers, answer.content, self._settings)
+            raise _no_answer(request, self._settings, e) from e
+        return body.response(request, answer.status_code, answer.headers)
 
     async def close(self) -> None:
         """Close the client's connections."""
@@ -197,17 +210,48 @@ def _context(ca: bool | str) -> ssl.SSLContext:
     return ssl.create_default_context(capath=path) if os.path.isdir(path) else ssl.create_default_context(cafile=path)
 
 
-def _response(status: int, headers: Mapping[str, str], content: bytes, settings: Settings) -> Response:
-    # What refuses a key may quote it, and what it says goes into messages and logs.
-    if (key := settings.api_key.encode()) in content:
-        content = content.replace(key, b"***")
-    return Response(status, {name.lower(): value for name, value in headers.items()}, content, time.time())
+class _Body:
+    """
+    What has come of an answer so far: neither larger nor later than the connection allows.
+
+    A library's own timeout is for each piece: an answer that trickles would never end.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pieces: list[bytes] = []
+        self._room = settings.max_response_mb * 1_000_000
+        self._end = time.monotonic() + settings.timeout
+
+    def takes(self, piece: bytes) -> bool:
+        """Keep a piece; return whether there was room for it."""
+        if time.monotonic() > self._end:
+            raise TimeoutError
+        self._room -= len(piece)
+        self._pieces.append(piece)
+        return self._room >= 0
+
+    def response(self, request: Request, status: int, headers: Mapping[str, str]) -> Response:
+        """Return the answer; of a refusal that is too large, its status tells enough."""
+        if self._room < 0 and status < 400:
+            raise RevorResponseError(
+                f"Revor's answer to {request.method} {request.path} on connection {self._settings.conn_id!r} is larger "
+                f"than {self._settings.max_response_mb:g} MB, and was not read to its end. Ask for less, such as one "
+                "channel; or allow more with the connection's extra `max_response_mb`.",
+                status_code=status,
+            )
+        content = b"".join(self._pieces) if self._room >= 0 else b""
+        # What refuses a key may quote it, and what it says goes into messages and logs.
+        if (key := self._settings.api_key.encode()) in content:
+            content = content.replace(key, b"***")
+        return Response(status, {name.lower(): value for name, value in headers.items()}, content, time.time())
 
 
-def _no_answer(request: Request, settings: Settings, error: Exception, *, timed_out: bool) -> RevorConnectionError:
+def _no_answer(request: Request, settings: Settings, error: Exception) -> RevorConnectionError:
     cause: BaseException = error
     while following := cause.__cause__ or cause.__context__:
         cause = following
+    timed_out = isinstance(cause, TimeoutError) or "Timeout" in type(error).__name__
     why = f"timed out after {settings.timeout:g} s" if timed_out else str(cause) or type(cause).__name__
     return RevorConnectionError(
         f"No answer from {settings.base_url} to {request.method} {request.path} on connection "

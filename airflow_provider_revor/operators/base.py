@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
 
+from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.api.checks import interval_bounds
 from airflow_provider_revor.api.outreach import OutreachJob
 from airflow_provider_revor.exceptions import RevorJobTimeoutError, RevorTransientError, error_from_dict
@@ -127,7 +128,11 @@ class OutreachOperator(BaseOperator):
         """
         ti = context["ti"]
         recipient = self._recipient()
-        key = self.idempotency_key or task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
+        # "None", a template's nothing, would be one key for everyone and for ever.
+        if is_nothing(self.idempotency_key):
+            key = task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
+        else:
+            key = str(self.idempotency_key).strip()
         bounds = interval_bounds(self.min_channel_task_interval_seconds)
         interval = bounds and fixed_choice(key, *bounds)
         with RevorHook(self.revor_conn_id) as hook:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from airflow_provider_revor.exceptions import RevorTransientError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.sensors.waiting import WaitingSensor
 from airflow_provider_revor.templates import is_literal
+from airflow_provider_revor.waiting import job_pause
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -44,6 +46,8 @@ class OutreachJobSensor(WaitingSensor):
 
     template_fields: Sequence[str] = ("revor_conn_id", "job_id")
     ui_color = "#e6ddf7"
+    _nothing = "The outreach job has not ended"
+    _subject = "how the outreach job stands"
 
     def __init__(
         self,
@@ -73,11 +77,16 @@ class OutreachJobSensor(WaitingSensor):
             with RevorHook(self.revor_conn_id, max_retries=0) as hook:
                 job = hook.get_outreach_job(self.job_id)
         except RevorTransientError as e:
-            return self._wait_out(e)
+            self._wait_log.trouble(e)
+            return self._look_again(e)
         if job.ended:
             return PokeReturnValue(is_done=True, xcom_value=self._conclude(job))
-        self._not_before = job.begins_at
         self._wait_log.waiting(job.standing)
+        return self._look_again(job)
+
+    def _look_again(self, poll: OutreachJob | Exception) -> bool:
+        now = time.time()
+        self._not_before = now + job_pause(poll, self.poke_interval, now)
         return False
 
     def _conclude(self, job: OutreachJob) -> dict[str, Any]:

@@ -13,7 +13,15 @@ from airflow_provider_revor.hooks.settings import read_settings
 
 def read(extra=None, **fields):
     blank = {"conn_id": "c", "host": None, "port": None, "schema": None, "password": "sk-revor-x"}
-    return read_settings(SimpleNamespace(**{**blank, **fields}), extra or {})
+    return read_settings(SimpleNamespace(**{**blank, "extra": extra and json.dumps(extra), **fields}))
+
+
+@pytest.mark.parametrize("extra", ["[]", "7", '"text"', "null", "{", "nonsense", "[" * 100_000])
+def test_an_extra_that_is_no_object_is_refused(extra):
+    with pytest.raises(RevorConfigurationError, match="an extra that is no JSON object"):
+        read_settings(
+            SimpleNamespace(conn_id="c", host=None, port=None, schema=None, password="sk-revor-x", extra=extra)
+        )
 
 
 def test_what_is_left_out_has_a_default():

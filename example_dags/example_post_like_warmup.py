@@ -1,0 +1,58 @@
+"""Like a recent post of each lead on LinkedIn, then send an invitation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import dag, task
+
+from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
+from airflow_provider_revor.sensors.connect import SendableAccountSensor
+
+
+@dag(schedule=None, catchup=False, tags=["revor"])
+def example_post_like_warmup():
+    gate = SendableAccountSensor(
+        task_id="gate",
+        channel="linkedin",
+        deferrable=True,
+        poke_interval=timedelta(seconds=30),
+        timeout=timedelta(hours=12),
+    )
+
+    @task
+    def profiles() -> list[str]:
+        # Yours come from a database or a CRM.
+        return ["https://www.linkedin.com/in/ada-example", "https://www.linkedin.com/in/grace-example"]
+
+    urls = profiles()
+    like = LinkedInPostLikeOperator.partial(
+        task_id="like",
+        account_id=gate.output["account_id"],
+        topic="data engineering",
+        deferrable=True,
+        poke_interval=timedelta(seconds=15),
+        retries=2,
+    ).expand(profile_url=urls)
+
+    @task
+    def tell(jobs: list[dict[str, Any]]) -> None:
+        skipped = sum(job["result"]["status"] == "skipped" for job in jobs)
+        print(f"{skipped} leads have no recent post that is relevant; the others were liked.")
+
+    invite = OutreachDispatchOperator.partial(
+        task_id="invite",
+        account_id=gate.output["account_id"],
+        channel="linkedin",
+        content={"text": "Hello, I enjoyed what you wrote. Shall we connect?"},
+        min_channel_task_interval_seconds=(180, 360),
+        deferrable=True,
+        poke_interval=timedelta(seconds=15),
+        retries=2,
+    ).expand(recipient=urls.map(lambda url: {"profile_url": url}))
+
+    tell(like.output) >> invite
+
+
+example_post_like_warmup()
