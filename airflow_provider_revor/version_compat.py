@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ASSET_WATCHERS",
     "FORM_FROM_PROVIDER_INFO",
+    "RETRY_POLICIES",
     "SHARED_POLLS",
     "START_FROM_TRIGGER",
     "EventTrigger",
@@ -35,6 +36,9 @@ SHARED_POLLS = _AIRFLOW >= (3, 3)
 # Whether a task can begin, and a pure gate end, in the triggerer. Older ones do not render the templates of such a
 # task (2.11), or ignore that it asks for it (3.0 to 3.2).
 START_FROM_TRIGGER = _AIRFLOW >= (3, 3)
+
+# Whether a task can have a policy that decides on its retries.
+RETRY_POLICIES = _AIRFLOW >= (3, 3)
 
 # Whether a connection's form is drawn from the provider info, without importing the hook.
 FORM_FROM_PROVIDER_INFO = _AIRFLOW >= (3, 2)
