@@ -15,10 +15,11 @@ demo: $(VENV)/.demo ## Watch a real Airflow wait for an account that can send, a
 test: $(VENV)/.dev ## Run the tests on the newest Airflow
 	@$(BIN)/pytest
 
-lint: $(VENV)/.dev ## Check style and types
+lint: $(VENV)/.dev ## Check style, types and security
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive airflow_provider_revor
 
 format: $(VENV)/.dev ## Put the code into shape
 	@$(BIN)/ruff check --fix .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.version_compat import RETRY_POLICIES
-from airflow_provider_revor.waiting import LONGEST_PAUSE
+from airflow_provider_revor.waiting import LONGEST_PAUSE, spread
 
 if not RETRY_POLICIES:
     raise ImportError(
@@ -26,7 +25,7 @@ from airflow.sdk.definitions.retry_policy import RetryDecision
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-# Upwards only. Many tasks fail together, and should not come back together.
+# Many tasks fail together.
 _JITTER = 0.25
 
 
@@ -78,7 +77,7 @@ class RevorRetryPolicy(RetryPolicy):
     def _backoff(self, try_number: int) -> timedelta:
         # The exponent has a bound of its own: a timedelta has one, too.
         doubled = self.first_delay * (1 << min(max(try_number - 1, 0), 30))
-        return min(doubled, self.longest_delay) * (1 + _JITTER * random.random())  # noqa: S311
+        return min(doubled, self.longest_delay) * spread(_JITTER)
 
     def serialize(self) -> dict[str, Any]:
         """Return it as plain JSON."""

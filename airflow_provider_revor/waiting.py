@@ -21,7 +21,7 @@ LONGEST_PAUSE = 86_400.0
 # much later, is for a triggerer that is gone.
 TRIGGERER_GRACE = 60.0
 
-# Upwards only: nobody polls faster than asked. Many jobs are made at once, and should not be asked for at once.
+# Many jobs are made at once.
 _JOB_JITTER = 0.25
 
 DeadlineStatus = Literal["timeout", "execution_timeout"]
@@ -49,6 +49,15 @@ def time_left(timeout: float, execution_timeout: timedelta | None, spent: float)
     return max(timeout, 0), "timeout"
 
 
+def spread(share: float) -> float:
+    """
+    Return a factor from 1 on, by chance: what began together shall not go on in step.
+
+    :param share: The most that it adds to 1. Upwards only: nobody asks sooner than they were told to.
+    """
+    return 1 + share * random.random()  # noqa: S311
+
+
 def job_pause(poll: OutreachJob | Exception, poke_interval: float, now: float) -> float:
     """
     Return after how many seconds a job is looked at again.
@@ -63,7 +72,7 @@ def job_pause(poll: OutreachJob | Exception, poke_interval: float, now: float) -
         # Nothing becomes of a job before it may begin.
         asked = (poll.begins_at or now) - now
     interval = max(poke_interval, MIN_POKE_INTERVAL)
-    return max(interval, asked) + interval * _JOB_JITTER * random.random()  # noqa: S311
+    return max(interval, asked) + interval * (spread(_JOB_JITTER) - 1)
 
 
 class WaitLog:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_revor.api.accounts import ConnectAccount
 from airflow_provider_revor.exceptions import RevorConfigurationError
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.waiting import LONGEST_PAUSE, MIN_POKE_INTERVAL
+from airflow_provider_revor.waiting import LONGEST_PAUSE, MIN_POKE_INTERVAL, spread
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
@@ -21,7 +20,7 @@ T = TypeVar("T")
 # What a poll of the shared stream yields: the whole list, or why it could not be had.
 Poll = list[ConnectAccount] | Exception
 
-# Upwards only: nobody polls faster than asked, and several triggerers don't stay in step.
+# Several triggerers poll for one connection.
 _JITTER = 0.1
 
 
@@ -86,16 +85,16 @@ class AccountPolls:
 
         :param kwargs: The arguments of one of the triggers that share the stream.
         """
-        interval = max(kwargs["poke_interval"], MIN_POKE_INTERVAL)
+        interval: float = max(kwargs["poke_interval"], MIN_POKE_INTERVAL)
 
         async def look() -> list[ConnectAccount]:
             return await _list_accounts(kwargs["revor_conn_id"])
 
         def pause(poll: Poll) -> float:
-            return _later(max(interval, min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE)))
+            return max(interval, min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE)) * spread(_JITTER)
 
         first = max((kwargs.get("first_poll_at") or 0) - time.time(), 0)
-        async for poll in polls(look, pause, _later(first)):
+        async for poll in polls(look, pause, first * spread(_JITTER)):
             yield poll
 
     def filter_shared_stream(self, shared_stream: AsyncIterator[Poll]) -> AsyncIterator[TriggerEvent]:
@@ -106,10 +105,6 @@ class AccountPolls:
         """Poll alone: below Airflow 3.3, and under ``airflow dags test``."""
         async for event in self.filter_shared_stream(self.open_shared_stream(self.serialize()[1])):
             yield event
-
-
-def _later(seconds: float) -> float:
-    return seconds * (1 + _JITTER * random.random())  # noqa: S311
 
 
 async def _list_accounts(revor_conn_id: str) -> list[ConnectAccount]:
