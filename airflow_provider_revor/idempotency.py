@@ -48,7 +48,7 @@ def attempt_key(key: str, attempt: int) -> str:
     :param key: What :func:`task_key` returned, or a key of the Dag author's.
     :param attempt: 1, and one more each time that the job of the attempt before has failed.
     """
-    return key if attempt == 1 else f"{key}-{attempt}"
+    return key if attempt == 1 else f"{key}-attempt-{attempt}"
 
 
 def fixed_choice(key: str, least: int, most: int) -> int:

@@ -32,6 +32,35 @@ def listing(*items: Any) -> dict[str, Any]:
     return {"ok": True, "request_id": "req_list", "items": list(items)}
 
 
+def job(**changes: Any) -> dict[str, Any]:
+    """One outreach job as the API documents it; it has sent its message."""
+    return {
+        "id": "job_1",
+        "status": "succeeded",
+        "action": "outreach.dispatch",
+        "channel": "email",
+        "scheduled_at": "2026-01-01T09:00:00Z",
+        "started_at": "2026-01-01T09:00:01Z",
+        "finished_at": "2026-01-01T09:00:02Z",
+        "attempt_count": 1,
+        "next_attempt_at": None,
+        "result": {
+            "account_id": "acc_1",
+            "channel": "email",
+            "action": "outreach",
+            "resolved_action": "message",
+            "message_id": "msg_1",
+            "status": "sent",
+        },
+        "error": None,
+        **changes,
+    }
+
+
+def resource(item: Any) -> dict[str, Any]:
+    return {"ok": True, "request_id": "req_item", "item": item}
+
+
 def refusal(code: str = "some_code", message: str = "Some message.") -> dict[str, Any]:
     return {"ok": False, "error": {"code": code, "message": message, "request_id": "req_refused"}}
 

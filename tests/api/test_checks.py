@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_revor.api.accounts import Channel
+from airflow_provider_revor.api.checks import (
+    check_dispatch,
+    check_post_like,
+    interval_bounds,
+    parse_interval,
+    recipient_of,
+)
+from airflow_provider_revor.exceptions import RevorValueError
+from airflow_provider_revor.templates import is_known
+
+GOOD = {
+    "email": ({"address": "ada@example.com"}, {"subject": "Hello", "text": "Hello Ada"}),
+    "linkedin": ({"profile_url": "https://www.linkedin.com/in/ada"}, {"text": "Hello Ada"}),
+    "whatsapp": ({"phone": "+1 202 555 0123"}, {"attachments": [{"filename": "a", "contentBase64": "QQ=="}]}),
+}
+LIKE = {
+    "profile_url": "https://www.linkedin.com/in/ada",
+    "content": None,
+    "topic": "hiking",
+    "intent": None,
+    "account_id": None,
+    "post_limit": None,
+    "locale": None,
+}
+NOTHING = [None, "", " \n", "None", " none "]
+
+
+@pytest.mark.parametrize("channel", GOOD)
+def test_a_good_dispatch_passes(channel):
+    check_dispatch("acc_1", channel, *GOOD[channel], None)
+    check_dispatch("acc_1", f" {channel}\n", *GOOD[channel], {"campaign": 7})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"subject": "Hello", "html": "<p>Hello"},
+        {"subject": "Hello", "text": "", "html": "<p>Hello"},
+        {"subject": "Hello", "text": "Hello", "html": "<p>Hello", "attachments": []},
+    ],
+)
+def test_an_email_has_a_subject_and_a_text_or_html(content):
+    check_dispatch("acc_1", "email", GOOD["email"][0], content, None)
+
+
+TO = GOOD["linkedin"][0]
+NO_EMAIL = "content.text and content.html are both missing: one of them is needed"
+NO_CHAT = "content.text and content.attachments are both missing: one of them is needed"
+
+# The channel, what is sent, and what is said to be wrong with it: all of it.
+BAD = {
+    "an email that is empty": (
+        "email",
+        {},
+        {},
+        f"recipient.address is missing; content.subject is missing; {NO_EMAIL}",
+    ),
+    "a direct message that is empty": ("linkedin", {}, {}, f"recipient.profile_url is missing; {NO_CHAT}"),
+    "a chat that is empty": (
+        "whatsapp",
+        {},
+        {"text": " ", "attachments": []},
+        f"recipient.phone is missing; {NO_CHAT}",
+    ),
+    "another channel's recipient": ("whatsapp", TO, {"text": "x"}, "recipient.phone is missing"),
+    "a chat in HTML": ("linkedin", TO, {"html": "<p>"}, NO_CHAT),
+    "numbers": (
+        "whatsapp",
+        {"phone": 12025550123},
+        {"text": 5},
+        "recipient.phone must be text, not int; content.text must be text, not int",
+    ),
+    "no objects": (
+        "email",
+        "ada@example.com",
+        ["Hello"],
+        "recipient must be an object such as {'address': …}; content must be an object such as {'text': …}",
+    ),
+    "attachments that are none": (
+        "linkedin",
+        TO,
+        {"text": "x", "attachments": "a.txt"},
+        "content.attachments must be a list",
+    ),
+    "an attachment that is none": (
+        "linkedin",
+        TO,
+        {"attachments": ["a.txt", {"filename": "a"}]},
+        "content.attachments[0] must be an object; content.attachments[1].contentBase64 is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_each_field_that_is_missing_or_mistyped_is_named(what):
+    channel, recipient, content, said = BAD[what]
+    with pytest.raises(RevorValueError) as caught:
+        check_dispatch("acc_1", channel, recipient, content, None)
+    assert str(caught.value) == f"This dispatch on {channel} cannot be sent: {said}."
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+def test_a_template_that_rendered_to_nothing_is_missing(nothing):
+    with pytest.raises(RevorValueError) as caught:
+        check_dispatch(nothing, "email", {"address": nothing}, {"subject": nothing, "text": nothing}, nothing)
+    for name in ("account_id", "recipient.address", "content.subject", "content.text"):
+        assert name in str(caught.value)
+    assert "metadata" not in str(caught.value)
+    with pytest.raises(RevorValueError, match="channel is missing"):
+        check_dispatch("acc_1", nothing, {}, {}, None)
+
+
+@pytest.mark.parametrize("value", ["sms", "Email", 5])
+def test_a_channel_that_is_none_names_the_good_ones(value):
+    with pytest.raises(ValueError, match="use one of email, linkedin, whatsapp"):
+        check_dispatch("acc_1", value, {}, {}, None)
+
+
+@pytest.mark.parametrize("metadata", [["x"], "x", 5, True])
+def test_metadata_is_an_object(metadata):
+    with pytest.raises(RevorValueError, match="metadata must be an object"):
+        check_dispatch("acc_1", "email", *GOOD["email"], metadata)
+
+
+def test_no_value_is_told():
+    with pytest.raises(RevorValueError) as caught:
+        check_dispatch("", "email", {"phone": "+1 202 555 0123", "name": "Ada"}, {"text": ["a secret"]}, 5)
+    for personal in ("202", "Ada", "secret"):
+        assert personal not in str(caught.value)
+
+
+def test_what_is_not_known_yet_is_taken_for_good():
+    check_dispatch("{{ a }}", "{{ c }}", "{{ r }}", "{{ t }}", "{{ m }}", known=is_known)
+    check_dispatch(object(), "email", {"address": "{{ a }}"}, {"subject": object(), "html": "{{ h }}"}, None, is_known)
+    check_dispatch("acc_1", "linkedin", object(), {"attachments": "{{ files }}"}, None, known=is_known)
+    check_dispatch("acc_1", "linkedin", object(), {"attachments": ["{{ f }}", object()]}, None, known=is_known)
+    with pytest.raises(RevorValueError, match=r"account_id is missing; recipient.phone is missing"):
+        check_dispatch("", "whatsapp", {"name": "{{ n }}"}, {"text": "{{ t }}"}, None, known=is_known)
+
+
+def test_a_recipient_is_cut_to_what_the_channel_takes():
+    lead = {
+        "address": " ada@example.com ",
+        "phone": "+1 202 555 0123",
+        "profile_url": "https://www.linkedin.com/in/ada",
+        "name": "Ada",
+        "salary": 5,
+    }
+    assert recipient_of(Channel.EMAIL, lead) == {"address": "ada@example.com", "name": "Ada"}
+    assert recipient_of(Channel.WHATSAPP, {**lead, "name": "None"}) == {"phone": "+1 202 555 0123"}
+
+
+# -- post-likes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"topic": None, "intent": "congratulate"},
+        {"content": "x", "post_limit": "50", "locale": "zh"},
+        {"post_limit": 1, "account_id": "acc_1"},
+        *({"content": nothing, "post_limit": nothing, "locale": nothing} for nothing in NOTHING),
+    ],
+)
+def test_a_good_post_like_passes(changes):
+    check_post_like({**LIKE, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"profile_url": "", "topic": "None"}, "profile_url is missing; one of content, topic and intent is missing"),
+        ({"profile_url": 5, "topic": ["x"]}, "profile_url must be text, not int; topic must be text, not list"),
+        *(({"post_limit": n}, "post_limit must be a whole number from 1 to 50") for n in (0, 51, -1, 2.5, True, "x")),
+        ({"locale": "de"}, "locale must be one of en, zh"),
+    ],
+)
+def test_a_bad_post_like_is_named(changes, said):
+    with pytest.raises(RevorValueError) as caught:
+        check_post_like({**LIKE, **changes})
+    assert str(caught.value) == f"This post-like cannot be asked for: {said}."
+
+
+def test_a_post_like_that_is_not_known_yet_is_taken_for_good():
+    check_post_like({**LIKE, "profile_url": "{{ p }}", "topic": object(), "post_limit": "{{ n }}"}, known=is_known)
+    check_post_like({**LIKE, "topic": "{{ t }}", "locale": "{{ l }}"}, known=is_known)
+
+
+# -- intervals -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds"),
+    [
+        *((nothing, None) for nothing in NOTHING),
+        (60, (60, 60)),
+        ("240", (240, 240)),
+        (86_400, (86_400, 86_400)),
+        ((180, 360), (180, 360)),
+        (["180", " 360 "], (180, 360)),
+        ([200, 200], (200, 200)),
+    ],
+)
+def test_an_interval_is_a_number_or_a_pair(value, bounds):
+    assert interval_bounds(value) == bounds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(0, 59, 86_401, -60, 90.0, True, "often", "(180, 360)", "1" * 5000, b"60", {"least": 180}),
+        *((), (180,), (360, 180), (59, 60), (60, 86_401), (60, 70, 80), (180, None), ("180", "x")),
+    ],
+)
+def test_a_bad_interval_is_a_value_error_that_says_how(value):
+    with pytest.raises(RevorValueError, match=r"from 60 to 86400, or a pair of them such as \(180, 360\)"):
+        interval_bounds(value)
+
+
+@given(st.integers(60, 86_400), st.integers(60, 86_400))
+def test_the_smaller_bound_comes_first(one, other):
+    least, most = sorted((one, other))
+    assert interval_bounds((least, most)) == interval_bounds([str(least), most]) == (least, most)
+
+
+def test_where_one_number_is_meant_a_pair_is_refused():
+    assert [parse_interval(value) for value in (None, "", 90, "90", (90, 90))] == [None, None, 90, 90, 90]
+    with pytest.raises(RevorValueError, match="not a pair"):
+        parse_interval((180, 360))

@@ -1,0 +1,660 @@
+"""Each person gets a message once and only once, whatever happens to the task, and the task ends as its job does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowException,
+    AirflowFailException,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
+from factories import job, resource
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_revor import exceptions as e
+from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.idempotency import person
+from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
+
+ROOT = "https://revor.ai/api/v1/outreach"
+PROFILE = "https://www.linkedin.com/in/dana"
+EMAIL = {
+    "account_id": "acc_email",
+    "channel": "email",
+    "recipient": {"address": "dana@example.com", "name": "Dana"},
+    "content": {"subject": "Hello", "text": "A secret for Dana"},
+}
+LIKE = {"profile_url": PROFILE, "topic": "hiking"}
+
+
+def dispatch(**kwargs):
+    return OutreachDispatchOperator(task_id="send", **{**EMAIL, "deferrable": False, "poke_interval": 0.1, **kwargs})
+
+
+def like(**kwargs):
+    return LinkedInPostLikeOperator(task_id="like", **{**LIKE, "deferrable": False, "poke_interval": 0.1, **kwargs})
+
+
+def context(try_number=1, pushed=None, **ids):
+    push = {} if pushed is None else pushed
+    ti = {"dag_id": "d", "run_id": "r", "task_id": "t", "try_number": try_number, **ids}
+    return {"ti": SimpleNamespace(**ti, xcom_push=lambda key, value: push.update({key: value}))}
+
+
+@pytest.fixture
+def ready(revor_sandbox, connect, monkeypatch):
+    """A sandbox with a usable account of each channel, and a connection that does not wait for long."""
+    # Full jitter: what has no hint would wait up to a second.
+    monkeypatch.setattr("random.uniform", lambda low, high: 0.0)
+    connect(host=revor_sandbox.url, password=revor_sandbox.api_key, extra={"timeout": 0.5})
+    channels = ("email", "linkedin", "whatsapp")
+    revor_sandbox.set_accounts([{"account_id": f"acc_{channel}", "channel": channel} for channel in channels])
+    return revor_sandbox
+
+
+both = pytest.mark.parametrize("make", [dispatch, like])
+
+# -- sending ---------------------------------------------------------------------------------------------
+
+
+@both
+def test_it_sends_waits_and_hands_on_the_job(ready, make):
+    pushed = {}
+    done = make().execute(context(pushed=pushed))
+    assert done == ready.jobs[0] == json.loads(json.dumps(done))
+    assert pushed == {"job_id": done["id"]}
+    assert "secret" not in json.dumps(done)
+
+
+def test_all_that_is_given_arrives(ready):
+    dispatch(metadata={"campaign": 7}, min_channel_task_interval_seconds=90).execute(context())
+    sent = ready.outbox[0]
+    assert {name: getattr(sent, name) for name in EMAIL} == EMAIL
+    assert (sent.metadata, sent.min_channel_task_interval_seconds) == ({"campaign": 7}, 90)
+    like(account_id="acc_linkedin", post_limit=5, locale="en", intent="x").execute(context())
+    assert ready.outbox[1].body == {
+        **LIKE,
+        "account_id": "acc_linkedin",
+        "post_limit": 5,
+        "locale": "en",
+        "intent": "x",
+    }
+
+
+def test_without_waiting_it_is_done_once_revor_has_accepted(ready):
+    ready.script_jobs(after=None)
+    pushed = {}
+    accepted = dispatch(wait_for_completion=False, deferrable=True).execute(context(pushed=pushed))
+    assert accepted == {**dict.fromkeys(job()), **accepted}
+    assert (accepted["status"], pushed) == ("queued", {"job_id": accepted["id"]})
+    assert [record.method for record in ready.requests] == ["POST"]
+
+
+def test_no_xcom_if_none_is_wanted(ready):
+    pushed = {}
+    dispatch(do_xcom_push=False).execute(context(pushed=pushed))
+    assert pushed == {}
+
+
+def test_a_skipped_post_like_is_a_success_and_is_told(ready, caplog, monkeypatch):
+    monkeypatch.setattr(LinkedInPostLikeOperator, "log", logging.getLogger("operator"))
+    ready.script_jobs("skipped")
+    with caplog.at_level(logging.INFO, "operator"):
+        assert like().execute(context())["result"]["status"] == "skipped"
+    assert "was skipped" in caplog.text
+
+
+# -- the interval ----------------------------------------------------------------------------------------
+
+
+def test_an_interval_of_a_pair_is_the_same_in_each_try_and_differs_between_persons(ready):
+    for n in range(5):
+        operator = dispatch(recipient={"address": f"{n}@example.com"}, min_channel_task_interval_seconds=(180, 360))
+        operator.execute(context())
+        operator.execute(context(try_number=2))
+    chosen = [sent.min_channel_task_interval_seconds for sent in ready.outbox]
+    assert len(chosen) == 5
+    assert len(set(chosen)) > 1
+    assert all(180 <= seconds <= 360 for seconds in chosen)
+
+
+@pytest.mark.parametrize("interval", [59, 86_401, (360, 180), (180,), "often", 90.5])
+def test_a_bad_interval_fails_when_the_dag_is_parsed(interval):
+    for make in (dispatch, like):
+        with pytest.raises(ValueError, match="min_channel_task_interval_seconds"):
+            make(min_channel_task_interval_seconds=interval)
+
+
+# -- checks and templates --------------------------------------------------------------------------------
+
+
+def test_what_is_missing_fails_when_the_dag_is_parsed_and_is_named():
+    with pytest.raises(ValueError, match=r"account_id is missing; recipient\.phone is missing; content\.text and"):
+        dispatch(account_id="", channel="whatsapp", content={})
+    with pytest.raises(ValueError, match=r"recipient\.address is missing; content\.subject is missing"):
+        dispatch(recipient={"name": "{{ params.name }}"}, content={"text": "{{ params.text }}"})
+    with pytest.raises(ValueError, match="profile_url is missing; one of content, topic and intent is missing"):
+        like(profile_url=" ", topic=None)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "params", "named"),
+    [
+        ({"recipient": {"address": "{{ params.to }}"}}, {"to": None}, r"recipient\.address"),
+        ({"account_id": "{{ params.account }}"}, {"account": ""}, "account_id"),
+        ({"channel": "{{ params.channel }}"}, {"channel": "sms"}, "'sms' is no Revor channel"),
+        ({"content": {"subject": "{{ params.s }}", "text": "x"}}, {"s": " "}, r"content\.subject"),
+        ({"content": "{{ params.content }}"}, {"content": "x"}, "content must be an object"),
+        ({"min_channel_task_interval_seconds": "{{ params.s }}"}, {"s": 5}, "min_channel_task_interval_seconds"),
+        ({"idempotency_key": "{{ params.key }}"}, {"key": "two words"}, "printable ASCII"),
+    ],
+)
+def test_what_renders_to_nonsense_fails_without_retries_before_anything_is_sent(ready, kwargs, params, named):
+    operator = dispatch(**kwargs)
+    operator.render_template_fields({"params": params})
+    with pytest.raises(AirflowFailException, match=named):
+        operator.execute(context())
+    assert ready.request_count == 0
+
+
+def test_all_that_a_dag_computes_is_templated(ready):
+    def of(name):
+        return f"{{{{ params.{name} }}}}"
+
+    params = {
+        "account": "acc_email",
+        "channel": "email",
+        "to": "dana@example.com",
+        "say": "Hello",
+        "n": 240,
+        "key": "k",
+    }
+    operator = dispatch(
+        revor_conn_id="revor_{{ params.n and 'default' }}",
+        account_id=of("account"),
+        channel=of("channel"),
+        recipient={"address": of("to")},
+        content={"subject": of("say"), "text": of("say")},
+        metadata={"n": [of("n")]},
+        min_channel_task_interval_seconds=(180, of("n")),
+        idempotency_key=of("key"),
+    )
+    operator.render_template_fields({"params": params})
+    operator.execute(context())
+    sent = ready.outbox[0]
+    assert (sent.account_id, sent.recipient, sent.metadata) == (
+        "acc_email",
+        {"address": "dana@example.com"},
+        {"n": ["240"]},
+    )
+    assert 180 <= sent.min_channel_task_interval_seconds <= 240
+    assert sent.idempotency_key == "k"
+    operator = like(profile_url=of("to"), topic=of("say"), post_limit=of("limit"), locale=of("nothing"))
+    operator.render_template_fields({"params": {**params, "limit": 7, "nothing": None}})
+    operator.execute(context())
+    assert ready.outbox[1].body == {"profile_url": "dana@example.com", "topic": "Hello", "post_limit": 7}
+
+
+def test_outputs_of_tasks_are_inputs():
+    with DAG("d", schedule=None):
+        first = dispatch()
+        second = OutreachDispatchOperator(
+            task_id="then",
+            account_id=first.output["id"],
+            channel=first.output["channel"],
+            recipient={"address": first.output["x"]},
+            content=first.output["content"],
+            min_channel_task_interval_seconds=(180, first.output["y"]),
+        )
+    assert second.upstream_task_ids == {"send"}
+
+
+# -- once and only once ----------------------------------------------------------------------------------
+
+
+def keys(sandbox):
+    """The keys that were posted with, in the order of their first use."""
+    return list(dict.fromkeys(record.idempotency_key for record in sandbox.requests if record.method == "POST"))
+
+
+@both
+def test_clearing_a_success_sends_nothing_new(ready, make):
+    first = make().execute(context())
+    assert [make().execute(context(try_number=n))["id"] for n in (2, 3, 9)] == [first["id"]] * 3
+    assert len(ready.outbox) == len(keys(ready)) == 1
+
+
+@both
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_clearing_a_failure_sends_again(ready, make, status):
+    ready.script_jobs(status)
+    with pytest.raises(e.RevorJobFailedError):
+        make().execute(context())
+    done = make().execute(context(try_number=2))
+    assert (done["status"], len(ready.jobs), len(ready.outbox)) == ("succeeded", 2, 1)
+    first, second = keys(ready)
+    assert second.startswith(first)
+
+
+def test_a_try_sends_anew_once_at_the_most(ready):
+    ready.script_jobs("failed", times=3)
+    # Two tries have got nowhere; the third is the first that sends.
+    with pytest.raises(e.RevorJobFailedError):
+        dispatch().execute(context(try_number=3))
+    assert len(ready.jobs) == 1
+    for n, jobs in ((4, 2), (5, 3)):
+        with pytest.raises(e.RevorJobFailedError):
+            dispatch().execute(context(try_number=n))
+        assert len(ready.jobs) == jobs
+    assert dispatch().execute(context(try_number=6))["status"] == "succeeded"
+    assert len(ready.outbox) == 1
+
+
+def test_a_retry_waits_for_the_job_that_goes_on(ready):
+    ready.script_jobs(after=None)
+    with pytest.raises(e.RevorJobTimeoutError, match="sends nothing twice") as late:
+        dispatch(timeout=0.2).execute(context())
+    assert not isinstance(late.value, AirflowFailException)
+    ready.finish_job(ready.jobs[0]["id"])
+    assert dispatch().execute(context(try_number=2))["id"] == ready.jobs[0]["id"]
+    assert len(ready.jobs) == 1
+
+
+@both
+@pytest.mark.parametrize("fault", ["lose_answer", "slow"])
+def test_what_revor_accepted_unnoticed_is_found_by_the_next_try(ready, connect, make, fault):
+    connect(host=ready.url, password=ready.api_key, extra={"timeout": 0.3, "max_retries": 0})
+    if fault == "slow":
+        ready.slow(30, after_acting=True, method="POST")
+    else:
+        ready.lose_answer(method="POST")
+    with pytest.raises(e.RevorConnectionError):
+        make().execute(context())
+    done = make().execute(context(try_number=2))
+    assert [one["id"] for one in ready.jobs] == [done["id"]]
+
+
+@both
+def test_two_runs_tasks_and_dags_are_two_messages_and_a_worker_makes_none(ready, make):
+    for ids in ({}, {"run_id": "r2"}, {"task_id": "t2"}, {"dag_id": "d2"}, {"hostname": "another", "map_index": 5}):
+        make().execute(context(**ids))
+    assert len(ready.outbox) == len(set(keys(ready))) == 4
+
+
+def test_a_lead_that_is_in_a_reordered_list_twice_gets_one_message(ready):
+    leads = [f"{name}@example.com" for name in "abcab"]
+    for try_number, seed in ((1, 1), (2, 2), (3, 3)):
+        random.Random(seed).shuffle(leads)
+        for index, lead in enumerate(leads):
+            dispatch(recipient={"address": lead}).execute(context(try_number, map_index=index))
+    assert sorted(sent.recipient["address"] for sent in ready.outbox) == sorted(set(leads))
+
+
+def test_another_spelling_of_a_person_is_no_second_message(ready):
+    dispatch().execute(context())
+    with pytest.raises(e.RevorIdempotencyConflictError):
+        dispatch(recipient={"address": "DANA@example.com"}).execute(context())
+    assert len(ready.outbox) == 1
+
+
+def test_another_text_is_a_conflict_unless_a_key_says_that_it_is_meant(ready):
+    changed = {"content": {"subject": "Hello", "text": "Another"}}
+    dispatch().execute(context())
+    with pytest.raises(e.RevorIdempotencyConflictError, match="`idempotency_key` of its own") as conflict:
+        dispatch(**changed).execute(context(try_number=2))
+    assert isinstance(conflict.value, AirflowFailException)
+    assert len(ready.outbox) == 1
+    for meant in ("one", "two", "two"):
+        operator = dispatch(**changed, idempotency_key="{{ params.meant }}")
+        operator.render_template_fields({"params": {"meant": meant}})
+        operator.execute(context())
+    assert [sent.idempotency_key for sent in ready.outbox[1:]] == ["one", "two"]
+
+
+@pytest.mark.parametrize("nothing", [None, "", "None", " "])
+def test_a_key_that_rendered_to_nothing_is_not_one_key_for_all(ready, nothing):
+    for to in ("a@example.com", "b@example.com"):
+        operator = dispatch(recipient={"address": to}, idempotency_key="{{ params.key }}")
+        operator.idempotency_key = nothing
+        operator.execute(context())
+    assert len(ready.outbox) == 2
+    assert all(key.startswith("airflow-") for key in keys(ready))
+
+
+def test_a_key_may_be_a_number(ready):
+    operator = dispatch(idempotency_key="{{ params.key }}")
+    operator.idempotency_key = 12
+    operator.execute(context())
+    assert keys(ready) == ["12"]
+
+
+@pytest.mark.parametrize("ahead", [-3600, 0, 3600])
+@pytest.mark.parametrize(("ended", "sent"), [(-60, 2), (60, 1)])
+def test_a_clock_that_is_far_off_still_tells_whether_the_job_ended_before_this_try(
+    connect, requests_mock, ahead, ended, sent
+):
+    connect()
+
+    def by_revors_clock(seconds):
+        return datetime.now(UTC) + timedelta(seconds=ahead + seconds)
+
+    date = {"Date": format_datetime(by_revors_clock(0), usegmt=True)}
+    failed = job(status="failed", result=None, finished_at=by_revors_clock(ended).isoformat())
+    requests_mock.post(f"{ROOT}/dispatches", json=resource(job(status="queued")), headers=date)
+    requests_mock.get(f"{ROOT}/jobs/job_1", json=resource(failed), headers=date)
+    with pytest.raises(e.RevorJobFailedError):
+        dispatch(poke_interval=0.1).execute(context(try_number=2))
+    posted = [one.headers["Idempotency-Key"] for one in requests_mock.request_history if one.method == "POST"]
+    assert len(posted) == len(set(posted)) == sent
+
+
+class Revor:
+    """What Revor does with keys, and a clock that only waiting moves."""
+
+    def __init__(self, patch):
+        self.now = 1_700_000_000.0
+        self.jobs = {}
+        self.fault = self.fate = None
+        patch.setattr(time, "time", lambda: self.now)
+        patch.setattr(time, "sleep", self.sleep)
+        patch.setattr(RevorHook, "create_outreach_dispatch", lambda hook, *args, **kwargs: self.create(**kwargs))
+        patch.setattr(RevorHook, "get_outreach_job", lambda hook, job_id: OutreachJob(**self.jobs[job_id]))
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.settle()
+
+    def create(self, idempotency_key, **_):
+        self.now += 1
+        if self.fault == "unsent":
+            raise e.RevorServerError("busy")
+        receipt = {"id": idempotency_key, "status": "queued", "scheduled_at": self.time}
+        self.jobs.setdefault(idempotency_key, job(**receipt, finished_at=None))
+        if self.fault == "lost":
+            raise e.RevorConnectionError("lost")
+        return OutreachJob(**receipt)
+
+    def settle(self):
+        for one in self.jobs.values():
+            if self.fate and one["status"] == "queued":
+                one.update(status=self.fate, finished_at=self.time, error={"retryable": True})
+
+    @property
+    def time(self):
+        return datetime.fromtimestamp(self.now, UTC).isoformat()
+
+
+tries = st.tuples(
+    st.sampled_from([0, 0, 0, 1]),  # which of two mapped tasks for the same person
+    st.sampled_from([None, None, "unsent", "lost"]),
+    st.sampled_from([None, "succeeded", "failed", "cancelled"]),  # what becomes of the job while the try lasts
+    st.sampled_from([None, "succeeded", "failed", "cancelled"]),  # and after it
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(tries, max_size=12))
+def test_whatever_happens_nobody_is_reached_twice(story):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_REVOR_DEFAULT", json.dumps({"conn_type": "revor", "password": "x"}))
+        revor = Revor(patch)
+        begun = [0, 0]
+        for which, fault, during, after in story:
+            begun[which] += 1
+            revor.fault, revor.fate = fault, during
+            before = dict.fromkeys(revor.jobs)
+            live = [one for one in revor.jobs.values() if one["status"] in ("queued", "succeeded")]
+            end = None
+            try:
+                end = dispatch(timeout=60, poke_interval=30).execute(context(begun[which], map_index=which))
+            except e.RevorError as error:
+                assert isinstance(error, (e.RevorTransientError, e.RevorJobError, e.RevorJobTimeoutError))
+            made = [key for key in revor.jobs if key not in before]
+            assert len(made) <= 1
+            if live:
+                assert made == []
+            reached = [one for one in revor.jobs.values() if one["status"] in ("queued", "succeeded")]
+            assert len(reached) <= 1
+            assert end is None or end["status"] == "succeeded"
+            assert len(revor.jobs) <= max(begun)
+            revor.fate = after
+            revor.sleep(100)
+
+
+# -- how it ends -----------------------------------------------------------------------------------------
+
+
+def by_working(operator, sandbox, **kwargs):
+    return operator.execute(context(**kwargs))
+
+
+def by_deferring(operator, sandbox, **kwargs):
+    operator.deferrable = True
+    try:
+        return operator.execute(context(**kwargs))
+    except TaskDeferred as deferred:
+        trigger, method, timeout = deferred.trigger, deferred.method_name, deferred.timeout
+    _, arguments = trigger.serialize()
+    assert json.loads(json.dumps(arguments)) == arguments
+    assert timeout.total_seconds() > trigger.deadline - time.time()
+    posted = len(keys(sandbox))
+
+    async def first_event():
+        return await anext(aiter(type(trigger)(**arguments).run()))
+
+    payload = asyncio.run(first_event()).payload
+    assert json.loads(json.dumps(payload)) == payload
+    # The trigger only reads.
+    assert len(keys(sandbox)) == posted
+    # Another process goes on.
+    fresh = type(operator)(task_id="again", **(EMAIL if isinstance(operator, OutreachDispatchOperator) else LIKE))
+    fresh.timeout, fresh.execution_timeout = operator.timeout, operator.execution_timeout
+    return fresh.resume_execution(method, {"event": payload}, context(**kwargs))
+
+
+waits = pytest.mark.parametrize("wait", [by_working, by_deferring])
+
+
+@both
+@waits
+@pytest.mark.parametrize(
+    ("script", "kwargs", "end"),
+    [
+        (lambda s: s.script_jobs(after=0.2), {}, "succeeded"),
+        (lambda s: s.script_jobs(scheduled_in=0.3), {}, "succeeded"),
+        (lambda s: s.script_jobs("failed", error={"retryable": True}), {}, e.RevorJobError),
+        (lambda s: s.script_jobs("failed", error={"retryable": False}), {}, e.RevorJobFailedError),
+        (lambda s: s.script_jobs("cancelled"), {}, e.RevorJobFailedError),
+        (lambda s: s.script_jobs("settling"), {"timeout": 0.5}, e.RevorJobTimeoutError),
+        (lambda s: s.fail(503, method="GET", times=2), {}, "succeeded"),
+        (lambda s: s.drop(method="GET"), {}, "succeeded"),
+        (lambda s: s.fail(429, retry_after="0.2", method="GET"), {}, "succeeded"),
+        (lambda s: s.fail(404, method="GET"), {}, e.RevorNotFoundError),
+        (lambda s: s.fail(401, method="GET"), {}, e.RevorAuthenticationError),
+        (lambda s: s.revoke_key(), {}, e.RevorAuthenticationError),
+        (lambda s: s.set_accounts([]), {"account_id": "acc_gone"}, e.RevorNotFoundError),
+        (lambda s: s.fail(409, code="account_unavailable"), {}, e.RevorConflictError),
+    ],
+)
+def test_a_task_ends_the_same_however_it_waits(ready, make, wait, script, kwargs, end):
+    script(ready)
+    if end == "succeeded":
+        done = wait(make(**kwargs), ready)
+        assert done == ready.jobs[0]
+    else:
+        with pytest.raises(end) as ended:
+            wait(make(**kwargs), ready)
+        assert type(ended.value) is end
+    assert len(ready.jobs) <= 1
+
+
+@waits
+def test_retryable_is_for_airflow_to_retry_and_the_next_try_sends_anew(ready, wait):
+    ready.script_jobs("failed", error={"code": "busy", "message": "m", "retryable": True})
+    with pytest.raises(e.RevorJobError, match="busy") as failed:
+        wait(dispatch(), ready)
+    assert not isinstance(failed.value, AirflowFailException)
+    assert wait(dispatch(), ready, try_number=2)["status"] == "succeeded"
+    assert [len(ready.jobs), len(ready.outbox)] == [2, 1]
+
+
+def test_the_trigger_gets_nothing_personal_and_does_not_look_too_early(ready):
+    ready.script_jobs(scheduled_in=500)
+    with pytest.raises(TaskDeferred) as deferred:
+        dispatch(deferrable=True, poke_interval=60, timeout=9000).execute(context())
+    trigger = deferred.value.trigger
+    _, kwargs = trigger.serialize()
+    assert set(kwargs) >= {"job_id", "revor_conn_id", "deadline"}
+    for personal in ("dana", "secret", "Hello", "acc_email"):
+        assert personal not in f"{json.dumps(kwargs)}{trigger!r}"
+    assert 498 <= kwargs["first_poll_at"] - time.time() <= 516
+    assert 8990 <= kwargs["deadline"] - time.time() <= 9000
+
+
+def test_many_tasks_do_not_look_in_step(ready):
+    ready.script_jobs(after=None, times=None)
+    firsts = set()
+    for n in range(20):
+        with pytest.raises(TaskDeferred) as deferred:
+            dispatch(recipient={"address": f"{n}@example.com"}, deferrable=True, poke_interval=60).execute(context())
+        firsts.add(round(deferred.value.trigger.first_poll_at))
+    assert len(firsts) > 5
+
+
+def test_an_execution_timeout_that_is_over_first_ends_the_deferral(ready):
+    ready.script_jobs(after=None)
+    with pytest.raises(AirflowTaskTimeout, match="0:00:01"):
+        by_deferring(dispatch(execution_timeout=timedelta(seconds=1), poke_interval=60), ready)
+
+
+def test_a_trigger_that_broke_fails_the_task_for_airflow_to_retry():
+    for words in ("Trigger failure", "Trigger timeout"):
+        with pytest.raises(AirflowException) as failed:
+            dispatch().resume_execution("__fail__", {"error": words}, context())
+        assert not isinstance(failed.value, AirflowFailException)
+
+
+# -- what is told ----------------------------------------------------------------------------------------
+
+
+def test_killing_the_task_leaves_the_job_as_it_is_and_says_so(ready, caplog, monkeypatch):
+    monkeypatch.setattr(OutreachDispatchOperator, "log", logging.getLogger("operator"))
+    ready.script_jobs(after=None)
+
+    def killed(seconds):
+        raise KeyboardInterrupt
+
+    operator = dispatch()
+    operator.on_kill()
+    assert caplog.text == ""
+    monkeypatch.setattr(time, "sleep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        operator.execute(context())
+    operator.on_kill()
+    assert f"{ready.jobs[0]['id']} goes on in Revor" in caplog.text
+    assert ready.jobs[0]["status"] == "running"
+    assert [record.method for record in ready.requests] == ["POST"]
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed"])
+def test_no_log_line_tells_who_was_written_to_or_what(ready, caplog, monkeypatch, status):
+    for cls in (OutreachDispatchOperator, RevorHook):
+        monkeypatch.setattr(cls, "log", logging.getLogger(cls.__name__))
+    ready.script_jobs("failed")
+    ready.fail(503, retry_after="0.01", method="POST")
+    ready.drop(method="GET")
+    ready.script_jobs(status, after=0.1)
+    told = []
+    with caplog.at_level(logging.INFO):
+        for make, try_number in (
+            (dispatch, 1),
+            (dispatch, 2),
+            (lambda: dispatch(content={"subject": "x", "text": "y"}), 3),
+        ):
+            try:
+                make().execute(context(try_number))
+            except e.RevorError as error:
+                told.append(str(error))
+    assert "of an earlier try is failed: sending anew" in caplog.text
+    assert "Asking Revor again" in caplog.text
+    assert any("idempotency_conflict" in text for text in told)
+    for personal in ("dana", "Dana", "secret", "Hello"):
+        assert personal not in f"{caplog.text}{told}"
+
+
+# -- mapped ----------------------------------------------------------------------------------------------
+
+MAPPED = """
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_revor.operators.outreach import OutreachDispatchOperator
+
+with DAG("{dag_id}", schedule=None) as dag:
+
+    @task
+    def leads():
+        return [
+            {{"address": "a@example.com", "score": 5}},
+            {{"address": "b@example.com", "score": 7}},
+            {{"address": "a@example.com", "score": 9}},
+        ]
+
+    @task
+    def emails():
+        return [
+            {{
+                "account_id": "acc_email",
+                "channel": "email",
+                "recipient": {{"address": "c@example.com"}},
+                "content": {{"subject": "Hello", "text": "Hello"}},
+            }},
+            {{
+                "account_id": "acc_whatsapp",
+                "channel": "whatsapp",
+                "recipient": {{"phone": "+1 202 555 0123"}},
+                "content": {{"text": "Hello"}},
+            }},
+        ]
+
+    @task
+    def tell(ids):
+        print("sent:", len(list(ids)))
+
+    common = {{"deferrable": {deferrable}, "poke_interval": 0.2, "min_channel_task_interval_seconds": (180, 360)}}
+    send = OutreachDispatchOperator.partial(
+        task_id="send", account_id="acc_email", channel="email", content={{"subject": "Hello", "text": "Hi"}}, **common
+    ).expand(recipient=leads())
+    more = OutreachDispatchOperator.partial(task_id="more", **common).expand_kwargs(emails())
+    tell(send.output)
+    send >> more
+"""
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_mapped_list_with_a_duplicate_lead(dag_file, ready, capfd, deferrable):
+    ready.script_jobs(after=0.3, times=None)
+    name = f"outreach_{deferrable}".lower()
+    dag = dag_file(name, MAPPED.format(dag_id=name, deferrable=deferrable)).dag
+    assert str(dag.test().state) == "success"
+    assert sorted(person(sent.recipient) for sent in ready.outbox) == [
+        "address:a@example.com",
+        "address:b@example.com",
+        "address:c@example.com",
+        "phone:12025550123",
+    ]
+    assert {"address": "a@example.com"} in [sent.recipient for sent in ready.outbox]
+    assert len({sent.idempotency_key for sent in ready.outbox}) == 4
+    assert "sent: 3" in "".join(capfd.readouterr())
