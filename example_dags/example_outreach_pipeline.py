@@ -25,7 +25,8 @@ def example_outreach_pipeline():
     )
     accounts = ListConnectAccountsOperator(task_id="accounts", channel="email", can_send=True)
 
-    @task
+    # What names people, or says something to them, is no one's business in a log.
+    @task(show_return_value_in_logs=False)
     def leads() -> list[dict[str, Any]]:
         # Yours come from a database or a CRM.
         return [
@@ -34,7 +35,7 @@ def example_outreach_pipeline():
             {"id": 3, "name": "Edsger", "address": "edsger@example.com"},
         ]
 
-    @task
+    @task(show_return_value_in_logs=False)
     def compose(leads: list[dict[str, Any]], accounts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [
             {

@@ -21,7 +21,8 @@ def example_post_like_warmup():
         timeout=timedelta(hours=12),
     )
 
-    @task
+    # What names people is no one's business in a log.
+    @task(show_return_value_in_logs=False)
     def profiles() -> list[str]:
         # Yours come from a database or a CRM.
         return ["https://www.linkedin.com/in/ada-example", "https://www.linkedin.com/in/grace-example"]

@@ -8,6 +8,7 @@ import pytest
 from project import EXAMPLES, ROOT
 
 from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.version_compat import RETRY_POLICIES
 
 README = (ROOT / "README.md").read_text()
 SHOWN = dict(re.findall(r"<!-- (example_dags/\w+\.py) -->\n```python\n(.*?)```\n", README, re.DOTALL))
@@ -25,13 +26,21 @@ def test_every_target_that_it_names_is_there():
 
 
 def test_the_use_of_the_hook_works(revor_sandbox):
-    (snippet,) = (code for code in SNIPPETS if "RevorHook" in code)
+    (snippet,) = (code for code in SNIPPETS if "with RevorHook" in code)
     revor_sandbox.answer(200, {"ok": True, "items": []})
     item = {"id": "job_123", "status": "running"}
     revor_sandbox.answer(200, {"ok": True, "item": item}, times=2)
     names: dict = {}
     exec(snippet, names)
     assert (names["accounts"], names["job"], names["same"]) == ([], OutreachJob("job_123", "running"), item)
+
+
+@pytest.mark.skipif(not RETRY_POLICIES, reason="retry policies are of Airflow 3.3+")
+def test_the_task_with_the_retry_policy_is_one():
+    (snippet,) = (code for code in SNIPPETS if "RevorRetryPolicy" in code)
+    names: dict = {}
+    exec(snippet, names)
+    assert names["count_accounts"].kwargs["retry_policy"] == names["RevorRetryPolicy"]()
 
 
 MY_DAGS = """

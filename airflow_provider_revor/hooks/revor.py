@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -58,6 +59,8 @@ class RevorHook(OutreachMethods, BaseHook):
         super().__init__(**kwargs)
         self.revor_conn_id = revor_conn_id
         self.max_retries = max_retries
+        self._lock = threading.Lock()
+        self._called: SyncTransport | None = None
         self._awaited: tuple[asyncio.AbstractEventLoop, AsyncTransport] | None = None
 
     @classmethod
@@ -181,22 +184,31 @@ class RevorHook(OutreachMethods, BaseHook):
             )
         return settings
 
-    @cached_property
+    @property
     def _transport(self) -> SyncTransport:
         from airflow_provider_revor.hooks.transport import SyncTransport
 
-        return SyncTransport(self.settings)
+        # A task's threads share one session.
+        with self._lock:
+            if self._called is None:
+                self._called = SyncTransport(self.settings)
+            return self._called
 
     async def _async_transport(self) -> AsyncTransport:
         from asgiref.sync import sync_to_async
 
         from airflow_provider_revor.hooks.transport import AsyncTransport
 
+        def make() -> AsyncTransport:
+            import tenacity  # noqa: F401  # Its import, too, would hold up every other trigger.
+
+            return AsyncTransport(self.settings)
+
         loop = asyncio.get_running_loop()
         if self._awaited is None or self._awaited[0] is not loop:
             # Looking up a connection, and reading a CA bundle, would hold up every other trigger. By asgiref: in
             # another thread of our own, the triggerers of Airflow 3.0 and 3.1 cannot reach their supervisor.
-            transport = await sync_to_async(lambda: AsyncTransport(self.settings))()
+            transport = await sync_to_async(make)()
             if self._awaited is not None and self._awaited[0] is loop:
                 # Another coroutine was faster.
                 await transport.close()
@@ -233,8 +245,9 @@ class RevorHook(OutreachMethods, BaseHook):
 
     def close(self) -> None:
         """Close the session; the next request opens another."""
-        if transport := self.__dict__.pop("_transport", None):
-            transport.close()
+        called, self._called = self._called, None
+        if called:
+            called.close()
 
     async def aclose(self) -> None:
         """Close the awaited session; the next request opens another."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_revor.hooks.settings import Settings
 
+_MOST_THREADS = 64
+
 # Bytes, decoded, that are read at a time.
 _PIECE = 65_536
 
@@ -43,6 +45,9 @@ class SyncTransport:
         self._settings = settings
         self.session = requests.Session()
         self.session.headers["User-Agent"] = USER_AGENT
+        # requests keeps ten connections of a host, and would open one anew for each call of more threads than that.
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_MOST_THREADS))
         self.session.auth = _bearer(settings)
         # What counts of the environment is read here, once for both: requests lets it outdo what the connection
         # says, would put .netrc's login in the key's place, and httpx reads it differently.
