@@ -52,7 +52,7 @@ def connection_form() -> dict[str, Any]:
             "timeout": {
                 "label": "Timeout (seconds)",
                 "schema": {"type": ["integer", "null"]},
-                "description": "How long to wait for a connection, and for a whole answer. Default: 30.",
+                "description": "How long to wait for a connection, for an answer, and for its body. Default: 30.",
             },
             "max_response_mb": {
                 "label": "Largest answer (MB)",

@@ -78,12 +78,13 @@ def _profile(text: str) -> str:
     except ValueError:
         return text
     # LinkedIn's hosts of countries, and of phones, show the same people.
+    host = host.rstrip(".")
     if host.endswith(".linkedin.com"):
         host = "linkedin.com"
     steps = [step for step in _fold(unquote(url.path)).split("/") if step]
-    # What follows a profile's name is a language, or tells where the link was found.
-    if steps[:1] == ["in"]:
-        steps = steps[:2]
+    # Around a profile's name is a language, or what tells where the link was found, as in /comm/in/….
+    if "in" in steps[:2]:
+        steps = steps[steps.index("in") :][:2]
     elif url.query:
         steps.append(f"?{url.query}")
     return "/".join([host.removeprefix("www."), *steps])

@@ -98,9 +98,9 @@ class RevorRetryPolicy(RetryPolicy):
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Walk from an error to what it was raised from, or while."""
+    """Walk from an error to what it was raised from; what came up while another was handled is its own."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__

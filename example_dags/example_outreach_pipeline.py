@@ -51,7 +51,7 @@ def example_outreach_pipeline():
         channel="email",
         min_channel_task_interval_seconds=(180, 360),
         deferrable=True,
-        poke_interval=timedelta(seconds=15),
+        poke_interval=timedelta(seconds=30),
         retries=2,
     ).expand_kwargs(compose(leads(), accounts.output))
 

@@ -33,13 +33,14 @@ def example_post_like_warmup():
         account_id=gate.output["account_id"],
         topic="data engineering",
         deferrable=True,
-        poke_interval=timedelta(seconds=15),
+        poke_interval=timedelta(seconds=30),
         retries=2,
     ).expand(profile_url=urls)
 
-    @task
+    # Who has posted nothing, or could not be liked, is invited all the same.
+    @task(trigger_rule="all_done")
     def tell(jobs: list[dict[str, Any]]) -> None:
-        skipped = sum(job["result"]["status"] == "skipped" for job in jobs)
+        skipped = sum((job["result"] or {}).get("status") == "skipped" for job in jobs)
         print(f"{skipped} leads have no recent post that is relevant; the others were liked.")
 
     invite = OutreachDispatchOperator.partial(
@@ -49,7 +50,7 @@ def example_post_like_warmup():
         content={"text": "Hello, I enjoyed what you wrote. Shall we connect?"},
         min_channel_task_interval_seconds=(180, 360),
         deferrable=True,
-        poke_interval=timedelta(seconds=15),
+        poke_interval=timedelta(seconds=30),
         retries=2,
     ).expand(recipient=urls.map(lambda url: {"profile_url": url}))
 

@@ -34,7 +34,7 @@ LISTED = re.compile(r"(\w+): (\d+) Connect accounts, (\d+) can send")
 WAITING = re.compile(r"Waiting\. (.+?) \[airflow\.task")
 OPENED = re.compile(r"Account (\S+) can send on (\w+)\.")
 USED = re.compile(r"Account (\S+) can send: this is where the outreach begins\.")
-SENDING = re.compile(r"Outreach job (\S+) on (\w+) is (\w+)\.")
+SENDING = re.compile(r"Outreach job (\S+) is (queued|scheduled|running)\.")
 SENT = re.compile(r"Outreach job (\S+) is succeeded\.")
 SUMMARY = re.compile(r"Sent: (\d+)\.")
 
@@ -96,7 +96,7 @@ class Story:
             self.used = used[1]
             say(f"  use       was handed the account_id {used[1]}")
         elif sending := SENDING.search(line):
-            say(f"  send      {sending[1]} is {sending[3]}; looking again in 15 seconds")
+            say(f"  send      {sending[1]} is {sending[2]}; looking again in half a minute")
         elif (sent := SENT.search(line)) and sent[1] not in self.sent:
             # The trigger says it, and then the task.
             self.sent.append(sent[1])

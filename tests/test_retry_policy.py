@@ -89,9 +89,14 @@ if RETRY_POLICIES:
     def test_what_is_not_revors_goes_by_the_task():
         assert decide(KeyError("x")).action is RetryAction.DEFAULT
         looped = ValueError("x")
-        looped.__context__ = KeyError("y")
-        looped.__context__.__context__ = looped
+        looped.__cause__ = KeyError("y")
+        looped.__cause__.__cause__ = looped
         assert decide(looped).action is RetryAction.DEFAULT
+
+    def test_an_error_of_a_fallback_is_none_of_revors():
+        error = ConnectionError("The fallback is down.")
+        error.__context__ = e.RevorPermissionError("x")
+        assert decide(error).action is RetryAction.DEFAULT
 
     def test_it_is_the_same_after_a_round_trip():
         policy = RevorRetryPolicy(first_delay=1.5 * SECOND, longest_delay=7 * SECOND)

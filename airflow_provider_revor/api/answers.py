@@ -65,9 +65,9 @@ _BY_CODE: dict[tuple[int, str | None], tuple[type[RevorError], str]] = {
     ),
     (409, "idempotency_conflict"): (
         RevorIdempotencyConflictError,
-        "Something else was sent under this idempotency key before, and stands: nothing was sent now. By default a "
-        "task reaches a person once in a Dag run, whatever it says; to send something more, or a changed text, on "
-        "purpose, give the task an `idempotency_key` of its own.",
+        "Something else was asked for under this idempotency key before, and nothing was sent now. By default a task "
+        "writes to a person once in a Dag run, whatever it says: see in Revor what became of the first message. To "
+        "send another text, or from another account, give this person's task an `idempotency_key` of its own.",
     ),
 }
 _OTHER_4XX = (RevorRequestError, "Mend the request: Revor refuses it as it is.")

@@ -8,6 +8,7 @@ Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``POS
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,10 +39,15 @@ def check_dispatch(
     :param known: Whether a value is known already; one that is not is taken for a good one. By default, all are.
     :raises RevorValueError: (a ValueError) if something is missing or mistyped; it names each such field.
     """
-    wanted = parse_channel(channel) if known(channel) else None
+    wanted: Channel | None = None
     problems: list[str] = []
-    if known(channel) and wanted is None:
-        problems.append("channel is missing")
+    if known(channel):
+        try:
+            wanted = parse_channel(channel)
+        except RevorValueError as e:
+            problems.append(str(e).rstrip("."))
+        else:
+            problems += [] if wanted else ["channel is missing"]
     if known(account_id) and is_nothing(account_id):
         problems.append("account_id is missing")
     if known(recipient):
@@ -131,7 +137,11 @@ def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -
         yield f"recipient must be an object such as {{{field!r}: …}}"
     elif channel:
         name = ADDRESS_FIELD[channel]
-        yield from _text_problems(f"recipient.{name}", recipient.get(name), known)
+        value = recipient.get(name)
+        yield from _text_problems(f"recipient.{name}", value, known)
+        # With a name around it, it would be another person to the idempotency key.
+        if name == "address" and known(value) and not _blank(value) and re.search(r"[<>]|\S\s+\S", str(value)):
+            yield "recipient.address must be the address alone: the name has a field of its own"
 
 
 def _content_problems(channel: Channel | None, content: Any, known: Known) -> Iterator[str]:

@@ -8,7 +8,7 @@ Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``POS
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +29,8 @@ _FAILED = ("failed", "cancelled")
 _ENDED = ("succeeded", *_FAILED)
 _NOT_BEGUN = ("queued", "scheduled")
 
+_POST_LIKE = "outreach.linkedin.post_like"
+
 # What a dispatch's result is documented to hold: nothing of the message, and no one's address.
 _DISPATCH_RESULT = ("account_id", "channel", "action", "resolved_action", "message_id", "status")
 
@@ -48,7 +50,7 @@ class OutreachJob:
     :param finished_at: When it ended.
     :param attempt_count: How often Revor has tried.
     :param next_attempt_at: When Revor tries again.
-    :param result: What came of it; of a dispatch, only what is documented.
+    :param result: What came of it; of all but a post-like, only what is documented.
     :param error: Why it failed: ``code``, ``message`` and ``retryable``.
     :param clock_ahead: By how many seconds Revor's clock, which all its times are of, is ahead of this machine's.
     """
@@ -137,7 +139,8 @@ class OutreachJob:
             )
         return RevorJobFailedError(
             f"{what}. Revor does not say that trying again may help: see to the cause, and to the account at "
-            f"{CONNECT_ACCOUNTS_URL}, then clear the task that made it to send anew.",
+            f"{CONNECT_ACCOUNTS_URL}. To send the same again, clear the task that made it; another text, or another "
+            "account, takes an `idempotency_key` of its own.",
             code=code,
         )
 
@@ -255,10 +258,20 @@ def read_job(envelope: Envelope) -> OutreachJob:
     for name in ("result", "error"):
         if not isinstance(item.get(name), (dict, type(None))):
             raise envelope.malformed(f"item.{name}", "an object or null", item[name])
-    values: dict[str, Any] = {name: item.get(name) for name in _FIELDS}
-    if values["action"] == "outreach.dispatch" and values["result"]:
-        values["result"] = {name: values["result"][name] for name in _DISPATCH_RESULT if name in values["result"]}
-    return OutreachJob(**values, clock_ahead=envelope.clock_ahead)
+    job = job_from_dict(item, envelope.clock_ahead)
+    if job.result and job.action != _POST_LIKE:
+        return replace(job, result={name: job.result[name] for name in _DISPATCH_RESULT if name in job.result})
+    return job
+
+
+def job_from_dict(value: Mapping[str, Any], clock_ahead: float = 0.0) -> OutreachJob:
+    """
+    Return the job that :meth:`OutreachJob.as_dict` wrote down, be it by an older or a newer version of this provider.
+
+    :param value: Plain JSON.
+    :param clock_ahead: By how many seconds Revor's clock is ahead of this machine's.
+    """
+    return OutreachJob(**{name: value.get(name) for name in _FIELDS}, clock_ahead=clock_ahead)  # type: ignore[arg-type]
 
 
 def _given(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,8 @@ class SyncTransport:
         :raises RevorConnectionError: if no whole answer came.
         :raises RevorResponseError: if a success is larger than the connection allows.
         """
-        body = _Body(self._settings)
+        from urllib3.exceptions import HTTPError
+
         try:
             with self.session.request(
                 request.method,
@@ -78,11 +79,13 @@ class SyncTransport:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                for piece in answer.iter_content(_PIECE):
+                body = _Body(self._settings)
+                # What has come, and not what would fill a piece: else a body that trickles would not be seen to.
+                while piece := answer.raw.read1(_PIECE, decode_content=True):
                     if not body.takes(piece):
                         break
-        # Each of requests' own errors is one.
-        except OSError as e:
+        # Each of requests' own errors is an OSError.
+        except (OSError, HTTPError) as e:
             raise _no_answer(request, self._settings, e) from e
         return body.response(request, answer.status_code, answer.headers)
 
@@ -122,7 +125,6 @@ class AsyncTransport:
         """
         import httpx
 
-        body = _Body(self._settings)
         try:
             async with self.client.stream(
                 request.method,
@@ -131,6 +133,7 @@ class AsyncTransport:
                 content=request.content,
                 headers=request.headers,
             ) as answer:
+                body = _Body(self._settings)
                 async for piece in answer.aiter_bytes():
                     if not body.takes(piece):
                         break

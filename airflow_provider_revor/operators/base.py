@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 
 from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.api.checks import interval_bounds
-from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.api.outreach import OutreachJob, job_from_dict
 from airflow_provider_revor.exceptions import RevorJobTimeoutError, RevorTransientError, error_from_dict
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.idempotency import attempt_key, fixed_choice, task_key
@@ -104,7 +104,7 @@ class OutreachOperator(BaseOperator):
             raise AirflowTaskTimeout(f"Outreach job {self._job_id} has not ended within {self.execution_timeout}.")
         if event["status"] == "timeout":
             raise self._too_late()
-        return self._conclude(OutreachJob(**event["job"]))
+        return self._conclude(job_from_dict(event["job"]))
 
     def on_kill(self) -> None:
         """Tell that the job goes on: the API cannot cancel it."""
@@ -124,12 +124,14 @@ class OutreachOperator(BaseOperator):
         Return the job that stands for this task, this Dag run and this person.
 
         A key is repeated until its job has failed: so that whatever happened to an earlier try, its job is found. As
-        many keys as there were tries, because a job that fails in this try is for the next one to send anew.
+        many keys as there were tries, because a job that fails in this try is for the next one to send anew; a key of
+        the Dag author's may have been used before the first try.
         """
         ti = context["ti"]
         recipient = self._recipient()
         # "None", a template's nothing, would be one key for everyone and for ever.
-        if is_nothing(self.idempotency_key):
+        own_key = not is_nothing(self.idempotency_key)
+        if not own_key:
             key = task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
         else:
             key = str(self.idempotency_key).strip()
@@ -139,14 +141,17 @@ class OutreachOperator(BaseOperator):
             for attempt in count(1):
                 job = self._send(hook, interval, attempt_key(key, attempt))
                 self._job_id = job.id
-                if attempt >= ti.try_number:
+                used_up = attempt >= ti.try_number
+                if used_up and not own_key:
                     break
                 # What a repeated key answers is how the job stood when it was made.
                 job = hook.get_outreach_job(job.id)
-                if not job.failed or (job.ended_at is not None and job.ended_at >= began):
+                if not job.failed or not _ended_before(job, began, surely=used_up):
                     break
                 self.log.info("Outreach job %s of an earlier try is %s: sending anew.", job.id, job.status)
-        self.log.info("Outreach job %s on %s is %s.", job.id, job.channel, job.status)
+        self.log.info("Outreach job %s is %s.", job.id, job.status)
+        if self.wait_for_completion and (job.begins_at or began) > began + self.timeout:
+            self.log.warning("It is scheduled for %s: this try will not wait so long.", job.scheduled_at)
         return job
 
     def _wait(self, job: OutreachJob, began: float) -> OutreachJob:
@@ -196,3 +201,14 @@ class OutreachOperator(BaseOperator):
             f"Outreach job {self._job_id} on connection {self.revor_conn_id!r} has not ended within {self.timeout:g} "
             "s. It goes on in Revor; another try of this task waits for the same job, and sends nothing twice."
         )
+
+
+def _ended_before(job: OutreachJob, moment: float, *, surely: bool) -> bool:
+    """
+    Return whether a job had ended before a moment.
+
+    :param surely: Whether its end must be known, and be more than the second before that it may be rounded to.
+    """
+    if job.ended_at is None:
+        return not surely
+    return job.ended_at + (1 if surely else 0) < moment

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_revor.api.accounts import Channel
+from airflow_provider_revor.api.accounts import Channel, is_nothing
 from airflow_provider_revor.api.checks import check_dispatch, check_post_like, recipient_of
+from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.operators.base import OutreachOperator
 from airflow_provider_revor.templates import is_known
 
@@ -113,8 +114,8 @@ class LinkedInPostLikeOperator(OutreachOperator):
         Default: None. (templated)
     :param topic: The same, as a topic. Default: None. (templated)
     :param intent: The same, as an intent. Default: None. (templated)
-    :param account_id: The LinkedIn account that likes; None works only where exactly one is usable. Default: None.
-        (templated)
+    :param account_id: The LinkedIn account that likes; None works only where exactly one is usable, and is not what a
+        template may render to. Default: None. (templated)
     :param post_limit: How many recent posts are looked at, 1 to 50; None for Revor's default, 20. Default: None.
         (templated)
     :param locale: ``en`` or ``zh``; None for Revor's default. Default: None. (templated)
@@ -159,6 +160,7 @@ class LinkedInPostLikeOperator(OutreachOperator):
         self.intent = intent
         self.post_limit = post_limit
         self.locale = locale
+        self._any_account = self.account_id is None
         check_post_like(self._fields(), known=is_known)
 
     def _fields(self) -> dict[str, Any]:
@@ -167,6 +169,11 @@ class LinkedInPostLikeOperator(OutreachOperator):
 
     def _recipient(self) -> dict[str, Any]:
         check_post_like(self._fields())
+        if is_nothing(self.account_id) and not self._any_account:
+            raise RevorValueError(
+                f"account_id rendered to {self.account_id!r}: it must name an account. Leave it out for the only one "
+                "that is usable."
+            )
         return {"profile_url": self.profile_url}
 
     def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
-from airflow_provider_revor.api.outreach import OutreachJob, job_request
+from airflow_provider_revor.api.outreach import OutreachJob, job_from_dict, job_request
 from airflow_provider_revor.exceptions import RevorTransientError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.sensors.waiting import WaitingSensor
@@ -34,7 +34,8 @@ class OutreachJobSensor(WaitingSensor):
 
     Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job.
 
-    :param job_id: The job: what :class:`.OutreachDispatchOperator` pushes as the XCom ``job_id``. (templated)
+    :param job_id: The job: what :class:`.OutreachDispatchOperator` pushes as the XCom ``job_id``; for a mapped one,
+        ``.expand(job_id=send.output.map(lambda job: job["id"]))``. (templated)
     :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``. (templated)
     :param deferrable: Whether to wait in the triggerer, without a worker. Default: Airflow's
         ``[operators] default_deferrable``.
@@ -96,7 +97,7 @@ class OutreachJobSensor(WaitingSensor):
         return job.as_dict()
 
     def _succeed(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        return self._conclude(OutreachJob(**event["job"]))
+        return self._conclude(job_from_dict(event["job"]))
 
     def _trigger(self, **wait: Any) -> OutreachJobTrigger:
         from airflow_provider_revor.triggers.outreach import OutreachJobTrigger

@@ -17,7 +17,7 @@ from airflow_provider_revor.selection import Strategy
 from airflow_provider_revor.triggers.polling import AccountPolls, Poll
 from airflow_provider_revor.triggers.waiting import DiscreetEvent, TaskWait
 from airflow_provider_revor.version_compat import ASSET_WATCHERS, START_FROM_TRIGGER, EventTrigger, SharedPollTrigger
-from airflow_provider_revor.waiting import DeadlineStatus, WaitLog
+from airflow_provider_revor.waiting import DeadlineStatus, WaitLog, seconds
 
 
 class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
@@ -187,8 +187,7 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
         self.channel = wanted.value if wanted else None
         self.account_id = account_id
         self.becomes = becomes
-        seconds = poke_interval.total_seconds() if isinstance(poke_interval, timedelta) else float(poke_interval)
-        self.poke_interval = seconds
+        self.poke_interval = seconds(poke_interval)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments to make this trigger again: plain, without any secret."""

@@ -235,3 +235,14 @@ def test_where_one_number_is_meant_a_pair_is_refused():
     assert [parse_interval(value) for value in (None, "", 90, "90", (90, 90))] == [None, None, 90, 90, 90]
     with pytest.raises(RevorValueError, match="not a pair"):
         parse_interval((180, 360))
+
+
+@pytest.mark.parametrize("address", ["Ada <ada@example.com>", "<ada@example.com>", "ada@example.com grace@example.com"])
+def test_an_address_comes_alone(address):
+    with pytest.raises(RevorValueError, match=r"recipient\.address must be the address alone"):
+        check_dispatch("acc_1", "email", {"address": address}, {"subject": "s", "text": "t"}, None)
+
+
+def test_a_channel_that_is_none_of_revors_is_one_problem_among_others():
+    with pytest.raises(RevorValueError, match=r"'sms' is no Revor channel.*; account_id is missing; recipient must be"):
+        check_dispatch(None, "sms", "ada@example.com", {"text": "t"}, None)

@@ -257,7 +257,7 @@ def test_a_failure_tells_the_code_why_and_what_to_do():
         "outreach.dispatch",
         "'revor_default'",
         "mailbox_full: The mailbox is full. Revor",
-        "then clear",
+        "clear the task that made it",
     ):
         assert words in str(told)
     assert told.code == "mailbox_full"

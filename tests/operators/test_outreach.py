@@ -658,3 +658,37 @@ def test_a_mapped_list_with_a_duplicate_lead(dag_file, ready, capfd, deferrable)
     assert {"address": "a@example.com"} in [sent.recipient for sent in ready.outbox]
     assert len({sent.idempotency_key for sent in ready.outbox}) == 4
     assert "sent: 3" in "".join(capfd.readouterr())
+
+
+def test_a_key_of_ones_own_whose_job_failed_in_an_earlier_run_is_sent_anew(connect, requests_mock):
+    connect()
+    url = "https://revor.ai/api/v1/outreach"
+    old, new = job(id="job_old", status="failed", finished_at="2026-01-01T00:00:00Z"), job(id="job_new")
+
+    def post(request, _):
+        return resource(old if request.headers["Idempotency-Key"] == "spring-7" else new)
+
+    requests_mock.post(f"{url}/dispatches", json=post)
+    for item in (old, new):
+        requests_mock.get(f"{url}/jobs/{item['id']}", json=resource(item))
+
+    assert dispatch(idempotency_key="spring-7", poke_interval=0).execute(context())["id"] == "job_new"
+
+    keys = [r.headers["Idempotency-Key"] for r in requests_mock.request_history if r.method == "POST"]
+    assert keys == ["spring-7", "spring-7-attempt-2"]
+
+
+def test_a_like_from_an_account_that_renders_to_nothing_is_an_error(ready):
+    operator = like(account_id="{{ params.account }}")
+    operator.render_template_fields({"params": {"account": None}})
+    with pytest.raises(e.RevorValueError, match="account_id rendered to 'None': it must name an account"):
+        operator.execute(context())
+    assert ready.request_count == 0
+
+
+def test_what_is_scheduled_beyond_the_timeout_is_told(ready, caplog, monkeypatch):
+    monkeypatch.setattr(OutreachDispatchOperator, "log", logging.getLogger("operator"))
+    ready.script_jobs(scheduled_in=3_600)
+    with pytest.raises(e.RevorJobTimeoutError), caplog.at_level(logging.WARNING, "operator"):
+        dispatch(timeout=0.2).execute(context())
+    assert "this try will not wait so long" in caplog.text
