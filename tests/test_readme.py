@@ -58,3 +58,10 @@ def test_the_test_with_the_fixture_works(dag_file, revor_sandbox):
     names: dict = {}
     exec(snippet, names)
     names["test_the_gate_waits_for_a_person"](revor_sandbox)
+
+
+@pytest.mark.parametrize("name", ["README.md", "SECURITY.md", "CHANGELOG.md", "docs/benchmarks.md", "docs/faults.md"])
+def test_what_is_linked_is_there(name):
+    page = ROOT / name
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text()):
+        assert (page.parent / link).exists(), link

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -20,7 +21,7 @@ from typing import Any, Self, TypeVar
 
 import psutil
 import requests
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 
 T = TypeVar("T")
 
@@ -236,15 +237,18 @@ class AirflowCluster:
             "JOIN task_instance ON task_instance.trigger_id = trigger.id WHERE dag_id = ?",
             dag_id,
         )
-        for row in rows:
-            # Airflow 3.3 encrypts them only where a wait begins in the triggerer.
-            if not row["kwargs"].startswith("{"):
-                row["kwargs"] = self._fernet.decrypt(row["kwargs"]).decode()
-        return rows
+        return [{**row, "kwargs": self.decrypted(row["kwargs"])} for row in rows]
+
+    def decrypted(self, value: str) -> str:
+        """A value of the metadata database, decrypted if it is encrypted: Airflow 3.3 does so with some triggers."""
+        try:
+            return self._fernet.decrypt(value).decode()
+        except InvalidToken:
+            return value
 
     def started_triggers(self, dag_id: str) -> set[int]:
         """The ids of a Dag's triggers that triggerers have begun to run: they take them some time before that."""
-        logs = (self.home / "logs").glob(f"dag_id={dag_id}/*/*/*.trigger.*.log")
+        logs = (self.home / "logs").glob(f"dag_id={dag_id}/**/*.trigger.*.log")
         return {int(found) for log in logs for found in re.findall(r"\(ID (\d+)\) starting", log.read_text())}
 
     def task_log(self, dag_id: str, task_id: str) -> str:
@@ -261,6 +265,20 @@ class AirflowCluster:
         # Each worker of the LocalExecutor is a process that forks one more for the task it runs.
         workers = psutil.Process(self.scheduler.pid).children()
         return sum(len(worker.children()) for worker in workers)
+
+    # What happens to it
+
+    def kill_task(self, dag_id: str, task_id: str, map_index: int = -1) -> None:
+        """SIGKILL the process that a task runs in, and no other: its supervisor and the worker live on."""
+        (task,) = self.sql(
+            "SELECT pid FROM task_instance WHERE dag_id = ? AND task_id = ? AND map_index = ? AND state = 'running'",
+            dag_id,
+            task_id,
+            map_index,
+        )
+        if os.getsid(task["pid"]) != self.scheduler.pid:
+            raise RuntimeError(f"process {task['pid']} is none of this Airflow's tasks")
+        os.kill(task["pid"], signal.SIGKILL)
 
     # What people do
 
