@@ -39,7 +39,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, get_current_context, task
 
+from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.operators.outreach import OutreachDispatchOperator
+from airflow_provider_revor.retry_policy import RevorRetryPolicy
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 
 
@@ -118,6 +120,16 @@ with DAG("reordered", schedule=None):
 with DAG("marked", schedule=None):
     OutreachDispatchOperator(**MAIL | dict(task_id="worker"), **ON_A_WORKER, recipient=lead("marked", 0))
     OutreachDispatchOperator(**MAIL | dict(task_id="trigger"), **DEFERRED, recipient=lead("marked", 1))
+
+with DAG("limited", schedule=None):
+    # By the hour, were it not for the policy.
+    ListConnectAccountsOperator(
+        task_id="accounts",
+        revor_conn_id="no_retries",
+        retries=3,
+        retry_delay=timedelta(hours=1),
+        retry_policy=RevorRetryPolicy(),
+    )
 
 with DAG("sticky", schedule=None, params={{"lead": "{CANARY}"}}):
     for number in range(6):
@@ -424,6 +436,19 @@ def test_a_job_goes_on_when_its_waiting_task_is_marked_failed(cluster, sandbox, 
     assert [job["status"] for job in sandbox.jobs] == ["running", "running"]
     assert_one_message_each(sandbox, "marked", 2)
     assert len(posts) == 2
+
+
+def test_a_retry_policy_waits_as_long_as_revor_asks(cluster, sandbox):
+    sandbox.fail(429, retry_after=5)
+    connection = {**sandbox.connection, "extra": '{"max_retries": 0}'}
+    cluster.api("POST", "/connections", connection_id="no_retries", **connection)
+    cluster.trigger("limited")
+    cluster.wait_for_states("limited", {"success": 1})
+
+    assert cluster.tasks("limited")["accounts"]["try_number"] == 2
+    refused, answered = sandbox.requests
+    assert (refused.status, answered.status) == (429, 200)
+    assert (answered.received_at - refused.received_at).total_seconds() >= 5
 
 
 def test_sticky_gates_that_start_in_the_triggerer_pick_as_a_dag_would(cluster, sandbox):
