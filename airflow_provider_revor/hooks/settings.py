@@ -22,6 +22,9 @@ DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
 DEFAULT_MAX_RESPONSE_MB = 32.0
 
+# Seconds or megabytes; sockets take no number of any size.
+_BEYOND_REASON = 1_000_000
+
 _KEY = re.compile(r"[!#-&(-~]+")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]")
 
@@ -153,7 +156,7 @@ class _Reader:
 
     def positive(self, name: str, default: float, wanted: str) -> float:
         value = self.number(name, default, wanted)
-        if not 0 < value < math.inf:
+        if not 0 < value <= _BEYOND_REASON:
             self.refuse(f"has an extra `{name}` that is not {wanted}.")
         return value
 

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from airflow_provider_revor import __version__
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
 _MOST_THREADS = 64
 
+# What both libraries can unpack piece by piece.
+_ENCODINGS = ("gzip", "deflate")
+_HEADERS = {"User-Agent": f"airflow-provider-revor/{__version__}", "Accept-Encoding": ", ".join(_ENCODINGS)}
+_LENGTHS = {"content-length", "transfer-encoding"}
+
 # Bytes, decoded, that are read at a time.
 _PIECE = 65_536
-
-USER_AGENT = f"airflow-provider-revor/{__version__}"
 
 
 class SyncTransport:
@@ -44,7 +47,7 @@ class SyncTransport:
 
         self._settings = settings
         self.session = requests.Session()
-        self.session.headers["User-Agent"] = USER_AGENT
+        self.session.headers.update(_HEADERS)
         # requests keeps ten connections of a host, and would open one anew for each call of more threads than that.
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_MOST_THREADS))
@@ -79,15 +82,14 @@ class SyncTransport:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                body = _Body(self._settings)
+                body = _Body(self._settings, answer.headers)
                 # What has come, and not what would fill a piece: else a body that trickles would not be seen to.
-                while piece := answer.raw.read1(_PIECE, decode_content=True):
-                    if not body.takes(piece):
-                        break
+                while body.readable and (piece := answer.raw.read1(_PIECE, decode_content=True)):
+                    body.add(piece)
         # Each of requests' own errors is an OSError.
         except (OSError, HTTPError) as e:
             raise _no_answer(request, self._settings, e) from e
-        return body.response(request, answer.status_code, answer.headers)
+        return body.response(request, answer.status_code)
 
     def close(self) -> None:
         """Close the session's connections."""
@@ -108,7 +110,7 @@ class AsyncTransport:
         self._settings = settings
         self.client = httpx.AsyncClient(
             auth=_bearer(settings),
-            headers={"User-Agent": USER_AGENT},
+            headers=_HEADERS,
             timeout=settings.timeout,
             follow_redirects=False,
             trust_env=False,
@@ -133,13 +135,15 @@ class AsyncTransport:
                 content=request.content,
                 headers=request.headers,
             ) as answer:
-                body = _Body(self._settings)
-                async for piece in answer.aiter_bytes():
-                    if not body.takes(piece):
-                        break
-        except (httpx.RequestError, OSError) as e:
+                body = _Body(self._settings, answer.headers)
+                if body.readable:
+                    async for piece in answer.aiter_bytes():
+                        if not body.add(piece):
+                            break
+        # The last two are of hosts that only look like some.
+        except (httpx.RequestError, OSError, httpx.InvalidURL, UnicodeError) as e:
             raise _no_answer(request, self._settings, e) from e
-        return body.response(request, answer.status_code, answer.headers)
+        return body.response(request, answer.status_code)
 
     async def close(self) -> None:
         """Close the client's connections."""
@@ -225,40 +229,58 @@ class _Body:
     A library's own timeout is for each piece: an answer that trickles would never end.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, headers: Mapping[str, str]) -> None:
         self._settings = settings
+        self._headers = {name.lower(): value for name, value in headers.items()}
         self._pieces: list[bytes] = []
         self._room = settings.max_response_mb * 1_000_000
         self._end = time.monotonic() + settings.timeout
+        # What is packed more than once is unpacked as a whole, however large that is.
+        plain = self._headers.get("content-encoding", "").strip().lower() in ("", "identity", *_ENCODINGS)
+        self._refused = "" if plain else "is compressed in a way that was not asked for"
 
-    def takes(self, piece: bytes) -> bool:
-        """Keep a piece; return whether there was room for it."""
+    @property
+    def readable(self) -> bool:
+        """Whether more of it is wanted."""
+        return not self._refused
+
+    def add(self, piece: bytes) -> bool:
+        """Keep a piece; return whether more of it is wanted."""
         if time.monotonic() > self._end:
             raise TimeoutError
         self._room -= len(piece)
         self._pieces.append(piece)
-        return self._room >= 0
+        if self._room < 0:
+            self._refused = (
+                f"is larger than {self._settings.max_response_mb:g} MB. Ask for less, such as one channel; or allow "
+                "more with the connection's extra `max_response_mb`"
+            )
+        return self.readable
 
-    def response(self, request: Request, status: int, headers: Mapping[str, str]) -> Response:
-        """Return the answer; of a refusal that is too large, its status tells enough."""
-        if self._room < 0 and status < 400:
+    def response(self, request: Request, status: int) -> Response:
+        """Return the answer; of a refusal that cannot be read, its status tells enough."""
+        content = b"" if self._refused else b"".join(self._pieces)
+        if status < 300 and self._refused:
             raise RevorResponseError(
-                f"Revor's answer to {request.method} {request.path} on connection {self._settings.conn_id!r} is larger "
-                f"than {self._settings.max_response_mb:g} MB, and was not read to its end. Ask for less, such as one "
-                "channel; or allow more with the connection's extra `max_response_mb`.",
+                f"Revor's answer to {request.method} {request.path} on connection {self._settings.conn_id!r} was not "
+                f"read: it {self._refused}.",
                 status_code=status,
             )
-        content = b"".join(self._pieces) if self._room >= 0 else b""
+        if status < 300 and status != 204 and not content and self._headers.keys().isdisjoint(_LENGTHS):
+            # To requests, an end within the headers is their end.
+            raise _no_answer(request, self._settings, ConnectionError("the connection was closed"))
         # What refuses a key may quote it, and what it says goes into messages and logs.
         if (key := self._settings.api_key.encode()) in content:
             content = content.replace(key, b"***")
-        return Response(status, {name.lower(): value for name, value in headers.items()}, content, time.time())
+        return Response(status, self._headers, content, time.time())
 
 
 def _no_answer(request: Request, settings: Settings, error: Exception) -> RevorConnectionError:
-    cause: BaseException = error
-    while following := cause.__cause__ or cause.__context__:
-        cause = following
+    # What the operating system said, not what the libraries made of it, nor what they met besides.
+    link = cause = cast("BaseException", error)
+    while following := link.__cause__ or link.__context__:
+        link = following
+        cause = link if isinstance(link, OSError) else cause
     timed_out = isinstance(cause, TimeoutError) or "Timeout" in type(error).__name__
     why = f"timed out after {settings.timeout:g} s" if timed_out else str(cause) or type(cause).__name__
     return RevorConnectionError(

@@ -138,7 +138,7 @@ class WaitingSensor(BaseSensorOperator):
         self.defer(
             trigger=self._trigger(
                 poke_interval=self.poke_interval,
-                first_poll_at=max(now + self.poke_interval, self._not_before or 0),
+                first_poll_at=max(now + max(self.poke_interval, MIN_POKE_INTERVAL), self._not_before or 0),
                 deadline=now + left,
                 deadline_status=status,
                 silent_fail=self.silent_fail,

@@ -1,0 +1,33 @@
+"""The sandbox keeps what its own OpenAPI says, whatever it is asked; by schemathesis, where that is installed."""
+
+from __future__ import annotations
+
+import pytest
+
+schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+
+from hypothesis import HealthCheck, settings  # noqa: E402
+from schemathesis.checks import not_a_server_error  # noqa: E402
+from schemathesis.specs.openapi.checks import response_schema_conformance  # noqa: E402
+
+from airflow_provider_revor.sandbox.app import create_app  # noqa: E402
+from airflow_provider_revor.sandbox.server import Sandbox  # noqa: E402
+from airflow_provider_revor.sandbox.state import SandboxState  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+schema = schemathesis.openapi.from_dict(create_app(SandboxState("sk-revor-schema")).openapi())
+
+
+@schema.parametrize()
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_no_request_breaks_it(sandbox, case):
+    # Faults that an example asked for are meant, and not for the next one.
+    sandbox.clear_faults()
+    answer = case.call(base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}, timeout=10)
+    case.validate_response(answer, checks=[not_a_server_error, response_schema_conformance])
