@@ -93,7 +93,7 @@ LOST = [
     _lost("connection refused", NOTHING, "Connection refused|Errno 111", place="closed"),
     _lost("the host's name is not known (DNS)", NOTHING, "Name or service not known", place="nowhere"),
     _lost("connection closed without an answer", NOTHING, "No answer from"),
-    _lost("connection reset before the answer", whatever(reset()), "Connection reset by peer"),
+    _lost("connection reset before the answer", whatever(reset()), "No answer from"),
     _lost("connection reset in the middle of the answer", whatever(reset(WHOLE[:-40])), "No answer from"),
     _lost("connection closed within the headers", whatever(send(WHOLE[:30])), "No answer from"),
     _lost("a truncated body", whatever(send(WHOLE[:-40])), "No answer from"),
