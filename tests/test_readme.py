@@ -26,7 +26,7 @@ def test_every_target_that_it_names_is_there():
 
 
 def test_the_use_of_the_hook_works(revor_sandbox):
-    (snippet,) = (code for code in SNIPPETS if "with RevorHook" in code)
+    (snippet,) = (code for code in SNIPPETS if "get_outreach_job" in code)
     revor_sandbox.answer(200, {"ok": True, "items": []})
     item = {"id": "job_123", "status": "running"}
     revor_sandbox.answer(200, {"ok": True, "item": item}, times=2)
