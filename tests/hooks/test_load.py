@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -74,7 +75,9 @@ def call_awaited(calls):
 
 
 @pytest.mark.parametrize("make_calls", [call, call_awaited])
-def test_thousands_of_calls_use_connections_again_and_leave_nothing_behind(server, make_calls):
+def test_thousands_of_calls_use_connections_again_and_leave_nothing_behind(server, caplog, make_calls):
+    # It tells of each request, and pytest keeps all that is told.
+    caplog.set_level(logging.WARNING, "httpx")
     # What is loaded, opened and cached once is no leak.
     make_calls(AT_ONCE * 2)
     process = psutil.Process()
