@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from datetime import UTC, datetime
@@ -13,9 +12,9 @@ from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
-    TaskDeferred,
 )
 from factories import account, item, listing
+from modes import by_deferring, by_poking, by_rescheduling
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
@@ -95,35 +94,6 @@ ERRORS = {
     429: e.RevorRateLimitError,
     503: e.RevorServerError,
 }
-
-
-def by_poking(sensor, context, world):
-    return sensor.execute(context)
-
-
-def by_rescheduling(sensor, context, world):
-    sensor.mode = "reschedule"
-    while True:
-        try:
-            return sensor.execute(context)
-        except Exception as rescheduled:
-            if not hasattr(rescheduled, "reschedule_date"):
-                raise
-            world.now = max(world.now, rescheduled.reschedule_date.timestamp())
-
-
-def by_deferring(sensor, context, world):
-    sensor.deferrable = True
-    try:
-        return sensor.execute(context)
-    except TaskDeferred as deferred:
-        trigger, method = deferred.trigger, deferred.method_name
-    world.deadline = trigger.deadline
-
-    async def first_event():
-        return await anext(aiter(trigger.run()))
-
-    return sensor.resume_execution(method, {"event": asyncio.run(first_event()).payload}, context)
 
 
 @pytest.mark.parametrize("wait", [by_poking, by_rescheduling, by_deferring])
