@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from airflow_provider_revor.selection import Strategy, sticky_digest
 from airflow_provider_revor.sensors.waiting import WaitingSensor
 from airflow_provider_revor.templates import is_literal
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
+from airflow_provider_revor.waiting import LONGEST_PAUSE
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -140,7 +142,10 @@ class SendableAccountSensor(WaitingSensor):
             with RevorHook(self.revor_conn_id, max_retries=0) as hook:
                 accounts = hook.list_connect_accounts()
         except RevorTransientError as e:
-            return self._wait_out(e)
+            if e.retry_after:
+                self._not_before = time.time() + min(e.retry_after, LONGEST_PAUSE)
+            self._wait_log.trouble(e)
+            return False
         if account := gate.find(accounts):
             self.log.info("Account %s can send on %s.", account.account_id, account.channel)
             return PokeReturnValue(is_done=True, xcom_value=self._hand_over(context, account.as_dict()))

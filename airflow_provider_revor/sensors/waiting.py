@@ -19,13 +19,11 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_revor.exceptions import error_from_dict
-from airflow_provider_revor.waiting import LONGEST_PAUSE, MIN_POKE_INTERVAL, TRIGGERER_GRACE, WaitLog, time_left
+from airflow_provider_revor.waiting import MIN_POKE_INTERVAL, TRIGGERER_GRACE, WaitLog, time_left
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.triggers.base import BaseTrigger
-
-    from airflow_provider_revor.exceptions import RevorTransientError
 
 
 class WaitingSensor(BaseSensorOperator):
@@ -109,12 +107,6 @@ class WaitingSensor(BaseSensorOperator):
         if self._told is None:
             self._told = WaitLog(self.log, self._subject)
         return self._told
-
-    def _wait_out(self, error: RevorTransientError) -> bool:
-        if error.retry_after:
-            self._not_before = time.time() + min(error.retry_after, LONGEST_PAUSE)
-        self._wait_log.trouble(error)
-        return False
 
     def _time_is_up(self, which: str) -> BaseException:
         if which == "execution_timeout":
