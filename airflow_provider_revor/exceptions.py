@@ -10,6 +10,7 @@ What can go wrong between a task and Revor, and what each error means for the ta
         │   ├── RevorServerError           5xx, 408: Revor could not answer
         │   ├── RevorConnectionError       no answer at all: network, DNS, TLS, timeouts
         │   └── RevorResponseError         an answer that is not the documented JSON
+        ├── RevorMissingConnectionError    Airflow found no such connection, or could not read it
         ├── RevorNotFoundError             404
         ├── RevorConflictError             409
         │   └── RevorIdempotencyConflictError  other content under an idempotency key that was used before  (*)
@@ -19,7 +20,7 @@ What can go wrong between a task and Revor, and what each error means for the ta
         ├── RevorRequestError              400 and every other 4xx           (*)
         ├── RevorAuthenticationError       401: no key, or not a valid one   (*)
         ├── RevorPermissionError           403: the key may not do this      (*)
-        ├── RevorConfigurationError        the Airflow connection is missing or unusable  (*)
+        ├── RevorConfigurationError        the Airflow connection cannot be used as it is  (*)
         └── RevorValueError                a bad argument, found before any request; also a ``ValueError``  (*)
 
     (*) also an ``AirflowFailException``: trying again cannot help, so the task fails at once, without retries.
@@ -98,6 +99,15 @@ class RevorResponseError(RevorTransientError):
     """An answer that is not the documented JSON: a proxy's page, a cut body, a missing or mistyped field."""
 
 
+class RevorMissingConnectionError(RevorError):
+    """
+    The Airflow connection was not found.
+
+    Airflow reports a secrets backend or an API server that cannot be reached in the same way, so Airflow's ``retries``
+    apply, and a gate fails only after several minutes of consecutive misses.
+    """
+
+
 class RevorNotFoundError(RevorError):
     """404: what was asked for does not exist."""
 
@@ -135,7 +145,7 @@ class RevorPermissionError(RevorError, AirflowFailException):
 
 
 class RevorConfigurationError(RevorError, AirflowFailException):
-    """The Airflow connection does not exist, has no API key, or says something unusable."""
+    """The Airflow connection has no API key, or holds something that cannot be used."""
 
 
 class RevorValueError(RevorError, AirflowFailException, ValueError):
@@ -149,6 +159,7 @@ _CLASSES: dict[str, type[RevorError]] = {
         RevorServerError,
         RevorConnectionError,
         RevorResponseError,
+        RevorMissingConnectionError,
         RevorNotFoundError,
         RevorConflictError,
         RevorIdempotencyConflictError,

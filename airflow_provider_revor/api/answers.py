@@ -82,11 +82,13 @@ class Envelope:
     :param body: The JSON object, whose ``ok`` is true.
     :param origin: Which request on which connection it answers, for the messages of errors found later.
     :param clock_ahead: By how many seconds Revor's clock is ahead of this machine's; 0 if by too few to tell.
+    :param date: The ``Date`` header, in seconds since the epoch by Revor's clock; None if there is none.
     """
 
     body: dict[str, Any]
     origin: str
     clock_ahead: float = 0.0
+    date: float | None = None
 
     @property
     def items(self) -> list[Any]:
@@ -146,7 +148,7 @@ def decode(request: Request, response: Response, conn_id: str) -> Envelope:
     if response.status >= 400:
         raise _refusal(response, value, origin)
     if 200 <= response.status < 300 and isinstance(value, dict) and value.get("ok") is True:
-        return Envelope(value, origin, _clock_ahead(response))
+        return Envelope(value, origin, _clock_ahead(response), _date(response.headers.get("date", "")))
     raise _unreadable(response, value, origin)
 
 

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_revor.api.accounts import ConnectAccount, list_request, read_accounts
 from airflow_provider_revor.api.answers import Envelope, decode
 from airflow_provider_revor.api.wire import Request
-from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError
+from airflow_provider_revor.exceptions import RevorError, RevorMissingConnectionError
 from airflow_provider_revor.get_provider_info import connection_form
 from airflow_provider_revor.hooks.outreach import OutreachMethods
 from airflow_provider_revor.version_compat import mask_secret
@@ -161,16 +161,18 @@ class RevorHook(OutreachMethods, BaseHook):
         """
         What the Airflow connection says, read once.
 
-        :raises RevorConfigurationError: if there is no such connection, or it cannot be used.
+        :raises RevorMissingConnectionError: if Airflow finds no such connection.
+        :raises RevorConfigurationError: if it cannot be used.
         """
         from airflow_provider_revor.hooks.settings import read_settings
 
         try:
             connection = self.get_connection(self.revor_conn_id)
         except AirflowNotFoundException as e:
-            raise RevorConfigurationError(
-                f"There is no Airflow connection {self.revor_conn_id!r}: make one of the type `revor`, with the "
-                "API key as its password."
+            raise RevorMissingConnectionError(
+                f"There is no Airflow connection {self.revor_conn_id!r}: create one of type `revor`, with the API key "
+                "as its password. If it exists, Airflow could not read it: check the secrets backend and the API "
+                "server."
             ) from e
         settings = read_settings(connection)
         # Airflow masks the password as it is written; the key may be only a part of that.
