@@ -37,8 +37,17 @@ def task_key(dag_id: str, run_id: str, task_id: str, recipient: Mapping[str, Any
     :param task_id: The task; all of a mapped task are one.
     :param recipient: The person, in any spelling.
     """
-    who = json.dumps([dag_id, run_id, task_id, person(recipient)])
-    return f"airflow-{hashlib.sha256(who.encode()).hexdigest()}"
+    return f"airflow-{digest(dag_id, run_id, task_id, person(recipient))}"
+
+
+def digest(*values: Any) -> str:
+    """
+    Return the SHA-256 of values, in hexadecimal.
+
+    :param values: Plain JSON; the order of an object's members does not count.
+    """
+    # JSON may hold half a surrogate pair, which it escapes.
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def attempt_key(key: str, attempt: int) -> str:

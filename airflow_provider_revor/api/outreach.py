@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -30,6 +29,21 @@ _ENDED = ("succeeded", *_FAILED)
 _NOT_BEGUN = ("queued", "scheduled")
 
 _POST_LIKE = "outreach.linkedin.post_like"
+
+# Codes of failed jobs that Revor's own clients take as passing, and parts of such codes, whatever `retryable` says; and
+# codes that only a person can do something about.
+_PASSING_CODES = (
+    "external_api_worker_unavailable",
+    "external_api_retry_enqueue_failed",
+    "external_api_billing_retryable",
+    "retryable",
+    "timeout",
+    "temporar",
+)
+_NOT_PASSING_CODES = ("insufficient_credits", "membership_tier_insufficient", "not_retryable", "non_retryable")
+
+# The longest id that is accepted. An id becomes a part of paths, messages and XComs.
+_LONGEST_ID = 200
 
 # What a dispatch's result is documented to hold: nothing of the message, and no one's address.
 _DISPATCH_RESULT = ("account_id", "channel", "action", "resolved_action", "message_id", "status")
@@ -53,6 +67,7 @@ class OutreachJob:
     :param result: What came of it; of all but a post-like, only what is documented.
     :param error: Why it failed: ``code``, ``message`` and ``retryable``.
     :param clock_ahead: By how many seconds Revor's clock, which all its times are of, is ahead of this machine's.
+    :param answered_at: When Revor answered, in seconds since the epoch by Revor's clock; None if it did not say.
     """
 
     id: str
@@ -67,6 +82,7 @@ class OutreachJob:
     result: dict[str, Any] | None = field(default=None, repr=False)
     error: dict[str, Any] | None = None
     clock_ahead: float = field(default=0.0, repr=False, compare=False)
+    answered_at: float | None = field(default=None, repr=False, compare=False)
 
     @property
     def ended(self) -> bool:
@@ -84,34 +100,46 @@ class OutreachJob:
         return self.status == "succeeded" and (self.result or {}).get("status") == "skipped"
 
     @property
+    def retry_may_help(self) -> bool:
+        """Whether it failed or was cancelled, and Revor or Revor's own clients say that trying again may help."""
+        error = self.error or {}
+        if not self.failed:
+            return False
+        code = str(error.get("code") or "").lower()
+        if any(part in code for part in _NOT_PASSING_CODES):
+            return False
+        # The codes are those of failed jobs; that of a cancelled one may be the word of whoever cancelled it.
+        passing = self.status == "failed" and any(part in code for part in _PASSING_CODES)
+        return passing or error.get("retryable") is True
+
+    @property
     def begins_at(self) -> float | None:
         """When it may begin, in seconds since this machine's epoch; None if it has begun, or Revor does not say."""
-        return self._moment(self.scheduled_at) if self.status in _NOT_BEGUN else None
+        moment = _moment(self.scheduled_at) if self.status in _NOT_BEGUN else None
+        return None if moment is None else moment - self.clock_ahead
 
     @property
     def ended_at(self) -> float | None:
-        """When it ended, in seconds since this machine's epoch; None if it goes on, or Revor does not say."""
-        return self._moment(self.finished_at) if self.ended else None
+        """When it ended, in seconds since the epoch by Revor's clock; None if it goes on, or Revor does not say."""
+        return _moment(self.finished_at) if self.ended else None
 
-    def _moment(self, value: Any) -> float | None:
-        try:
-            moment = datetime.fromisoformat(value)
-            return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - self.clock_ahead
-        except (TypeError, ValueError, OverflowError):
-            return None
+    @property
+    def label(self) -> str:
+        """Its id and status on one short line, for messages and logs."""
+        return f"Outreach job {self.id} is {plain_text(self.status)}"
 
     @property
     def standing(self) -> str:
         """How it stands, in a sentence."""
-        begins = f" for {self.scheduled_at}" if self.begins_at else ""
-        return f"Outreach job {self.id} is {self.status}{begins}."
+        begins = f" for {plain_text(self.scheduled_at)}" if self.begins_at else ""
+        return f"{self.label}{begins}."
 
     @property
     def ending(self) -> str:
         """How it ended, in a sentence."""
         if self.skipped:
-            return f"Outreach job {self.id} was skipped: Revor found nothing that was worth it."
-        return f"Outreach job {self.id} is {self.status}."
+            return f"Outreach job {self.id} was skipped: Revor found no relevant post."
+        return f"{self.label}."
 
     def failure(self, conn_id: str, *, for_good: bool = False) -> RevorJobError:
         """
@@ -124,23 +152,20 @@ class OutreachJob:
         """
         error = self.error or {}
         code, why = plain_text(error.get("code")), plain_text(error.get("message"))
-        what = f"Outreach job {self.id} ({self.action} on connection {conn_id!r})"
+        what = f"Outreach job {self.id} ({plain_text(self.action)} on connection {conn_id!r})"
         if self.status == "cancelled":
             what += f" was cancelled in Revor{f': {code}' if code else ''}"
         else:
             what += f" failed: {code or '(no code)'}"
         if why:
             what += f": {why.rstrip('.')}"
-        if error.get("retryable") is True:
+        if self.retry_may_help:
             cls = RevorJobFailedError if for_good else RevorJobError
-            return cls(
-                f"{what}. Revor says that trying again may help: another try of the task that made it sends anew.",
-                code=code,
-            )
+            return cls(f"{what}. Trying again may help: a retry of the task that created it sends again.", code=code)
         return RevorJobFailedError(
-            f"{what}. Revor does not say that trying again may help: see to the cause, and to the account at "
-            f"{CONNECT_ACCOUNTS_URL}. To send the same again, clear the task that made it; another text, or another "
-            "account, takes an `idempotency_key` of its own.",
+            f"{what}. Trying again as it is will not help: fix the cause, or the account at {CONNECT_ACCOUNTS_URL}. "
+            "Then clear the task that created the job: it sends again. Up to Airflow 3.2, only the same message can be "
+            "sent again; a corrected one takes an `idempotency_key` of its own.",
             code=code,
         )
 
@@ -149,7 +174,7 @@ class OutreachJob:
         return {name: getattr(self, name) for name in _FIELDS}
 
 
-_FIELDS = tuple(name for name in OutreachJob.__slots__ if name != "clock_ahead")
+_FIELDS = tuple(name for name in OutreachJob.__slots__ if name not in ("clock_ahead", "answered_at"))
 
 
 def dispatch_request(
@@ -246,7 +271,7 @@ def job_request(job_id: str) -> Request:
 
 def read_job(envelope: Envelope) -> OutreachJob:
     """
-    Return the job that an answer tells of, be it new or asked for.
+    Return the job in a response, whether it was just created or asked for.
 
     :param envelope: The decoded answer.
     :raises RevorResponseError: if it is not as documented; it names the field.
@@ -255,23 +280,37 @@ def read_job(envelope: Envelope) -> OutreachJob:
     for name in ("id", "status"):
         if not isinstance(item.get(name), str) or not item[name]:
             raise envelope.malformed(f"item.{name}", "a string", item.get(name))
+    if len(item["id"]) > _LONGEST_ID or not item["id"].isprintable() or " " in item["id"]:
+        raise envelope.malformed("item.id", f"at most {_LONGEST_ID} printable characters without spaces", item["id"])
     for name in ("result", "error"):
         if not isinstance(item.get(name), (dict, type(None))):
             raise envelope.malformed(f"item.{name}", "an object or null", item[name])
-    job = job_from_dict(item, envelope.clock_ahead)
+    job = replace(job_from_dict(item), clock_ahead=envelope.clock_ahead, answered_at=envelope.date)
     if job.result and job.action != _POST_LIKE:
         return replace(job, result={name: job.result[name] for name in _DISPATCH_RESULT if name in job.result})
     return job
 
 
-def job_from_dict(value: Mapping[str, Any], clock_ahead: float = 0.0) -> OutreachJob:
+def job_from_dict(value: Mapping[str, Any]) -> OutreachJob:
     """
-    Return the job that :meth:`OutreachJob.as_dict` wrote down, be it by an older or a newer version of this provider.
+    Return the job that :meth:`OutreachJob.as_dict` wrote, in this or another version of this provider.
 
     :param value: Plain JSON.
-    :param clock_ahead: By how many seconds Revor's clock is ahead of this machine's.
     """
-    return OutreachJob(**{name: value.get(name) for name in _FIELDS}, clock_ahead=clock_ahead)  # type: ignore[arg-type]
+    return OutreachJob(**{name: value.get(name) for name in _FIELDS})  # type: ignore[arg-type]
+
+
+def _moment(value: Any) -> float | None:
+    """Return an ISO 8601 time in seconds since the epoch; None if it is none."""
+    if not isinstance(value, str):
+        return None
+    import pendulum
+
+    try:
+        moment = pendulum.parse(value, exact=True)
+        return moment.timestamp() if isinstance(moment, pendulum.DateTime) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _given(body: Mapping[str, Any]) -> dict[str, Any]:

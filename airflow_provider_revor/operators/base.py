@@ -6,7 +6,6 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
-from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
@@ -16,7 +15,9 @@ from airflow_provider_revor.api.checks import interval_bounds
 from airflow_provider_revor.api.outreach import OutreachJob, job_from_dict
 from airflow_provider_revor.exceptions import RevorJobTimeoutError, RevorTransientError, error_from_dict
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.idempotency import attempt_key, fixed_choice, task_key
+from airflow_provider_revor.idempotency import digest, fixed_choice, person, task_key
+from airflow_provider_revor.operators.memory import AttemptMemory
+from airflow_provider_revor.operators.sending import OutreachSender, Try
 from airflow_provider_revor.templates import is_known
 from airflow_provider_revor.waiting import TRIGGERER_GRACE, WaitLog, job_pause, seconds, time_left
 
@@ -66,11 +67,12 @@ class OutreachOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
-        Send, or find what an earlier try has sent, and wait for its end.
+        Send, or find the job of what an earlier try sent, and wait for its end.
 
         :return: The job's dict.
         :raises RevorValueError: (a ValueError) if something is missing or mistyped; before any request.
-        :raises RevorIdempotencyConflictError: if this task has sent something else to this person in this Dag run.
+        :raises RevorIdempotencyConflictError: if something else was sent under the same idempotency key.
+        :raises RevorNotFoundError: if Revor does not know the job that an earlier try created.
         :raises RevorJobError: if the job failed and Revor says that trying again may help.
         :raises RevorJobFailedError: if the job failed or was cancelled; the task fails without retries.
         :raises RevorJobTimeoutError: if the job has not ended in time.
@@ -80,7 +82,7 @@ class OutreachOperator(BaseOperator):
         job = self._send_once(context, began)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="job_id", value=job.id)
-        if not self.wait_for_completion:
+        if not job.ended and not self.wait_for_completion:
             return job.as_dict()
         if not job.ended:
             if self.deferrable:
@@ -113,43 +115,48 @@ class OutreachOperator(BaseOperator):
 
     @abstractmethod
     def _recipient(self) -> dict[str, Any]:
-        """Return who is meant, after having checked all that is to be sent."""
+        """Return the recipient, after all that is to be sent was checked."""
 
     @abstractmethod
     def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:
-        """Have Revor make the job, or tell of the one that it made under this key."""
+        """Create the job, or return the one that this key created."""
+
+    @abstractmethod
+    def _message(self) -> dict[str, Any]:
+        """Return all that is sent, apart from the interval."""
 
     def _send_once(self, context: Context, began: float) -> OutreachJob:
-        """
-        Return the job that stands for this task, this Dag run and this person.
-
-        A key is repeated until its job has failed: so that whatever happened to an earlier try, its job is found. As
-        many keys as there were tries, because a job that fails in this try is for the next one to send anew; a key of
-        the Dag author's may have been used before the first try.
-        """
+        """Return the job of this task, this Dag run and this person."""
         ti = context["ti"]
         recipient = self._recipient()
         # "None", a template's nothing, would be one key for everyone and for ever.
-        own_key = not is_nothing(self.idempotency_key)
-        if not own_key:
+        if is_nothing(self.idempotency_key):
             key = task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
         else:
             key = str(self.idempotency_key).strip()
         bounds = interval_bounds(self.min_channel_task_interval_seconds)
         interval = bounds and fixed_choice(key, *bounds)
+
+        memory = AttemptMemory(
+            context, digest("attempt", ti.dag_id, ti.run_id, ti.task_id, person(recipient)), self.log
+        )
+
+        def get(job_id: str) -> OutreachJob:
+            self._job_id = job_id
+            return hook.get_outreach_job(job_id)
+
         with RevorHook(self.revor_conn_id) as hook:
-            for attempt in count(1):
-                job = self._send(hook, interval, attempt_key(key, attempt))
-                self._job_id = job.id
-                used_up = attempt >= ti.try_number
-                if used_up and not own_key:
-                    break
-                # What a repeated key answers is how the job stood when it was made.
-                job = hook.get_outreach_job(job.id)
-                if not job.failed or not _ended_before(job, began, surely=used_up):
-                    break
-                self.log.info("Outreach job %s of an earlier try is %s: sending anew.", job.id, job.status)
-        self.log.info("Outreach job %s is %s.", job.id, job.status)
+            sender = OutreachSender(
+                post=lambda attempt_key: self._send(hook, interval, attempt_key),
+                get=get,
+                key=key,
+                message=[self._message(), interval],
+                memory=memory,
+                log=self.log,
+            )
+            job = sender.send_once(Try(ti.try_number, ti.max_tries, self.retries or 0))
+        if not job.ended:
+            self.log.info("%s", job.standing)
         if self.wait_for_completion and (job.begins_at or began) > began + self.timeout:
             self.log.warning("It is scheduled for %s: this try will not wait so long.", job.scheduled_at)
         return job
@@ -201,14 +208,3 @@ class OutreachOperator(BaseOperator):
             f"Outreach job {self._job_id} on connection {self.revor_conn_id!r} has not ended within {self.timeout:g} "
             "s. It goes on in Revor; another try of this task waits for the same job, and sends nothing twice."
         )
-
-
-def _ended_before(job: OutreachJob, moment: float, *, surely: bool) -> bool:
-    """
-    Return whether a job had ended before a moment.
-
-    :param surely: Whether its end must be known, and be more than the second before that it may be rounded to.
-    """
-    if job.ended_at is None:
-        return not surely
-    return job.ended_at + (1 if surely else 0) < moment

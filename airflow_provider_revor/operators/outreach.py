@@ -87,6 +87,10 @@ class OutreachDispatchOperator(OutreachOperator):
         check_dispatch(self.account_id, self.channel, self.recipient, self.content, self.metadata)
         return recipient_of(Channel(self.channel.strip()), self.recipient)
 
+    def _message(self) -> dict[str, Any]:
+        names = ("account_id", "channel", "recipient", "content", "metadata")
+        return {name: getattr(self, name) for name in names}
+
     def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:
         return hook.create_outreach_dispatch(
             str(self.account_id),
@@ -161,14 +165,14 @@ class LinkedInPostLikeOperator(OutreachOperator):
         self.post_limit = post_limit
         self.locale = locale
         self._any_account = self.account_id is None
-        check_post_like(self._fields(), known=is_known)
+        check_post_like(self._message(), known=is_known)
 
-    def _fields(self) -> dict[str, Any]:
+    def _message(self) -> dict[str, Any]:
         names = ("profile_url", "content", "topic", "intent", "account_id", "post_limit", "locale")
         return {name: getattr(self, name) for name in names}
 
     def _recipient(self) -> dict[str, Any]:
-        check_post_like(self._fields())
+        check_post_like(self._message())
         if is_nothing(self.account_id) and not self._any_account:
             raise RevorValueError(
                 f"account_id rendered to {self.account_id!r}: it must name an account. Leave it out for the only one "
@@ -178,5 +182,5 @@ class LinkedInPostLikeOperator(OutreachOperator):
 
     def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:
         return hook.create_linkedin_post_like(
-            **self._fields(), min_channel_task_interval_seconds=interval, idempotency_key=idempotency_key
+            **self._message(), min_channel_task_interval_seconds=interval, idempotency_key=idempotency_key
         )

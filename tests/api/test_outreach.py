@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -226,13 +227,16 @@ def test_a_time_without_a_zone_is_utc(at):
 
 
 @pytest.mark.parametrize("hours", [-5, 0, 5])
-def test_revors_times_are_told_by_revors_clock(hours):
+def test_an_end_is_told_by_revors_clock_and_a_begin_by_ours(hours):
     # It answers at the second 1,000,000 of this machine's epoch.
-    date = format_datetime(datetime.fromtimestamp(1_000_000 + hours * 3600, UTC), usegmt=True)
-    ended = datetime.fromtimestamp(1_000_000 + hours * 3600 - 60, UTC).isoformat()
-    one = read_job(decode(Request("GET", "x"), response(200, resource(job(finished_at=ended)), date=date), "c"))
-    assert one.ended_at == 999_940.0
-    assert one.as_dict() == job(finished_at=ended)
+    revor_now = 1_000_000 + hours * 3600
+    date = format_datetime(datetime.fromtimestamp(revor_now, UTC), usegmt=True)
+    at = datetime.fromtimestamp(revor_now - 60, UTC).isoformat()
+    item = job(finished_at=at, scheduled_at=at)
+    one = read_job(decode(Request("GET", "x"), response(200, resource(item), date=date), "c"))
+    assert (one.ended_at, one.answered_at) == (revor_now - 60, revor_now)
+    assert one.as_dict() == item
+    assert replace(one, status="queued").begins_at == 999_940.0
 
 
 def test_a_skipped_post_like_is_a_success_and_says_so():
@@ -256,8 +260,8 @@ def test_a_failure_tells_the_code_why_and_what_to_do():
         "job_1",
         "outreach.dispatch",
         "'revor_default'",
-        "mailbox_full: The mailbox is full. Revor",
-        "clear the task that made it",
+        "mailbox_full: The mailbox is full. Trying again as it is will not help",
+        "clear the task that created the job",
     ):
         assert words in str(told)
     assert told.code == "mailbox_full"
@@ -266,6 +270,7 @@ def test_a_failure_tells_the_code_why_and_what_to_do():
     assert "was cancelled in Revor: by_owner: Why not." in str(failure("cancelled", code="by_owner", message="Why not"))
 
 
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
 @pytest.mark.parametrize(
     ("error", "for_good", "cls"),
     [
@@ -274,12 +279,49 @@ def test_a_failure_tells_the_code_why_and_what_to_do():
         ({"code": "c", "retryable": False}, False, e.RevorJobFailedError),
         ({"code": "c"}, False, e.RevorJobFailedError),
         ({"code": "c", "retryable": "true"}, False, e.RevorJobFailedError),
+        ({"code": "insufficient_credits", "retryable": True}, False, e.RevorJobFailedError),
         ({}, False, e.RevorJobFailedError),
     ],
 )
-def test_only_what_revor_says_can_be_tried_again_is(error, for_good, cls):
-    for status in ("failed", "cancelled"):
-        assert type(failure(status, for_good, **error)) is cls
+def test_only_what_revor_says_can_be_tried_again_is(status, error, for_good, cls):
+    assert type(failure(status, for_good, **error)) is cls
+
+
+@pytest.mark.parametrize(
+    ("code", "passing"),
+    [
+        ("external_api_worker_unavailable", True),
+        ("external_api_retry_enqueue_failed", True),
+        ("external_api_billing_retryable", True),
+        ("provider_timeout", True),
+        ("Temporarily_Blocked", True),
+        ("non_retryable_error", False),
+        ("connect_account_reconnect_required", False),
+        ("USER_INSUFFICIENT_CREDITS", False),
+        ("membership_tier_insufficient", False),
+        ("retry", False),
+        (7, False),
+    ],
+)
+def test_codes_that_revors_clients_take_as_passing(code, passing):
+    failed = OutreachJob(**job(status="failed", error={"code": code, "retryable": False}))
+    assert failed.retry_may_help is passing
+    # A cancel's code is the word of whoever cancelled it.
+    assert not replace(failed, status="cancelled").retry_may_help
+    assert not replace(failed, status="succeeded").retry_may_help
+
+
+@pytest.mark.parametrize("bad", ["x" * 201, "a b", "a\nERROR", "\x1b[31mjob", "", 7])
+def test_an_id_that_cannot_be_one_is_not_as_documented(bad):
+    with pytest.raises(e.RevorResponseError, match=r"item\.id"):
+        read(job(id=bad))
+
+
+def test_whatever_revor_calls_a_status_takes_one_short_line():
+    one = OutreachJob(**job(status="odd\n\x1b[31m" + "x" * 60_000, action="y\n" * 9_000))
+    for text in (one.label, one.standing, one.ending, str(one.failure("c"))):
+        assert len(text) < 1500
+        assert text.isprintable()
 
 
 @pytest.mark.parametrize("error", [{"code": 5, "message": ["x"]}, {"code": "\x1b[2J", "message": "a\r\nb" * 9999}])

@@ -20,11 +20,8 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 from factories import job, resource
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor.api.outreach import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.idempotency import person
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
@@ -48,10 +45,21 @@ def like(**kwargs):
     return LinkedInPostLikeOperator(task_id="like", **{**LIKE, "deferrable": False, "poke_interval": 0.1, **kwargs})
 
 
-def context(try_number=1, pushed=None, **ids):
+class Store(dict):
+    """Airflow's task state store, of one task instance."""
+
+    def set(self, key, value, *, retention):
+        assert retention == timedelta.max
+        self[key] = json.loads(json.dumps(value))
+
+
+def context(try_number=1, pushed=None, *, automatic=False, store=None, **ids):
+    """The context of a try: an automatic retry, or else the first try since a person cleared the task."""
     push = {} if pushed is None else pushed
-    ti = {"dag_id": "d", "run_id": "r", "task_id": "t", "try_number": try_number, **ids}
-    return {"ti": SimpleNamespace(**ti, xcom_push=lambda key, value: push.update({key: value}))}
+    max_tries = try_number + 5 if automatic else try_number - 1
+    ti = {"dag_id": "d", "run_id": "r", "task_id": "t", "try_number": try_number, "max_tries": max_tries, **ids}
+    memory = {} if store is None else {"task_state_store": store}
+    return {"ti": SimpleNamespace(**ti, xcom_push=lambda key, value: push.update({key: value})), **memory}
 
 
 @pytest.fixture
@@ -99,8 +107,14 @@ def test_without_waiting_it_is_done_once_revor_has_accepted(ready):
     pushed = {}
     accepted = dispatch(wait_for_completion=False, deferrable=True).execute(context(pushed=pushed))
     assert accepted == {**dict.fromkeys(job()), **accepted}
-    assert (accepted["status"], pushed) == ("queued", {"job_id": accepted["id"]})
-    assert [record.method for record in ready.requests] == ["POST"]
+    assert (accepted["status"], pushed) == ("running", {"job_id": accepted["id"]})
+    assert [record.method for record in ready.requests] == ["POST", "GET"]
+
+
+def test_without_waiting_a_job_that_failed_at_once_is_no_success(ready):
+    ready.script_jobs("failed")
+    with pytest.raises(e.RevorJobFailedError):
+        dispatch(wait_for_completion=False).execute(context())
 
 
 def test_no_xcom_if_none_is_wanted(ready):
@@ -231,35 +245,46 @@ def keys(sandbox):
 
 
 @both
-def test_clearing_a_success_sends_nothing_new(ready, make):
-    first = make().execute(context())
-    assert [make().execute(context(try_number=n))["id"] for n in (2, 3, 9)] == [first["id"]] * 3
+@pytest.mark.parametrize("make_store", [lambda: None, Store], ids=["keys-alone", "store"])
+def test_clearing_a_success_sends_nothing_new(ready, make, make_store):
+    store = make_store()
+    first = make().execute(context(store=store))
+    assert [make().execute(context(n, store=store))["id"] for n in (2, 3, 9)] == [first["id"]] * 3
     assert len(ready.outbox) == len(keys(ready)) == 1
 
 
 @both
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_clearing_a_failure_sends_again(ready, make, status):
+    store = Store()
     ready.script_jobs(status)
     with pytest.raises(e.RevorJobFailedError):
-        make().execute(context())
-    done = make().execute(context(try_number=2))
+        make().execute(context(store=store))
+    done = make().execute(context(2, store=store))
     assert (done["status"], len(ready.jobs), len(ready.outbox)) == ("succeeded", 2, 1)
     first, second = keys(ready)
     assert second.startswith(first)
 
 
-def test_a_try_sends_anew_once_at_the_most(ready):
+@pytest.mark.parametrize("make_store", [lambda: None, Store], ids=["keys-alone", "store"])
+def test_a_try_sends_again_once_at_the_most(ready, make_store):
+    store = make_store()
     ready.script_jobs("failed", times=3)
-    # Two tries have got nowhere; the third is the first that sends.
+    # Two tries came to nothing; the third is the first that sends.
     with pytest.raises(e.RevorJobFailedError):
-        dispatch().execute(context(try_number=3))
+        dispatch().execute(context(3, store=store))
     assert len(ready.jobs) == 1
+    if store is None:
+        # The job has only just ended: without a record, it might be this try's own.
+        with pytest.raises(e.RevorJobFailedError):
+            dispatch().execute(context(4))
+        assert len(ready.jobs) == 1
+        return
     for n, jobs in ((4, 2), (5, 3)):
         with pytest.raises(e.RevorJobFailedError):
-            dispatch().execute(context(try_number=n))
+            dispatch().execute(context(n, store=store))
         assert len(ready.jobs) == jobs
-    assert dispatch().execute(context(try_number=6))["status"] == "succeeded"
+    assert dispatch().execute(context(6, store=store))["status"] == "succeeded"
     assert len(ready.outbox) == 1
 
 
@@ -269,7 +294,7 @@ def test_a_retry_waits_for_the_job_that_goes_on(ready):
         dispatch(timeout=0.2).execute(context())
     assert not isinstance(late.value, AirflowFailException)
     ready.finish_job(ready.jobs[0]["id"])
-    assert dispatch().execute(context(try_number=2))["id"] == ready.jobs[0]["id"]
+    assert dispatch().execute(context(2, automatic=True))["id"] == ready.jobs[0]["id"]
     assert len(ready.jobs) == 1
 
 
@@ -310,18 +335,42 @@ def test_another_spelling_of_a_person_is_no_second_message(ready):
     assert len(ready.outbox) == 1
 
 
-def test_another_text_is_a_conflict_unless_a_key_says_that_it_is_meant(ready):
-    changed = {"content": {"subject": "Hello", "text": "Another"}}
+CORRECTED = {"content": {"subject": "Hello", "text": "Another"}, "min_channel_task_interval_seconds": 90}
+
+
+def test_without_a_store_another_text_is_a_conflict_unless_a_key_says_that_it_is_meant(ready):
     dispatch().execute(context())
     with pytest.raises(e.RevorIdempotencyConflictError, match="`idempotency_key` of its own") as conflict:
-        dispatch(**changed).execute(context(try_number=2))
+        dispatch(**CORRECTED).execute(context(2))
     assert isinstance(conflict.value, AirflowFailException)
     assert len(ready.outbox) == 1
     for meant in ("one", "two", "two"):
-        operator = dispatch(**changed, idempotency_key="{{ params.meant }}")
+        operator = dispatch(**CORRECTED, idempotency_key="{{ params.meant }}")
         operator.render_template_fields({"params": {"meant": meant}})
         operator.execute(context())
     assert [sent.idempotency_key for sent in ready.outbox[1:]] == ["one", "two"]
+
+
+def test_another_text_after_a_success_is_not_sent_and_not_an_error(ready, caplog, monkeypatch):
+    monkeypatch.setattr(OutreachDispatchOperator, "log", logging.getLogger("operator"))
+    store = Store()
+    done = dispatch().execute(context(store=store))
+    for n, automatic in ((2, True), (3, False)):
+        assert dispatch(**CORRECTED).execute(context(n, automatic=automatic, store=store)) == done
+    assert (len(ready.outbox), len(keys(ready))) == (1, 1)
+    assert caplog.text.count("Nothing is sent: ") == 2
+    # The record is that of what was sent.
+    assert dispatch().execute(context(4, store=store)) == done
+    assert caplog.text.count("Nothing is sent: ") == 2
+
+
+def test_another_key_means_another_message_only_if_a_person_has_cleared_the_task(ready):
+    store = Store()
+    first = dispatch(idempotency_key="one").execute(context(store=store))
+    # Such as a template that renders to something else in each try.
+    assert dispatch(idempotency_key="two").execute(context(2, automatic=True, store=store)) == first
+    assert dispatch(idempotency_key="two").execute(context(2, store=store)) != first
+    assert keys(ready) == ["one", "two"]
 
 
 @pytest.mark.parametrize("nothing", [None, "", "None", " "])
@@ -341,11 +390,12 @@ def test_a_key_may_be_a_number(ready):
     assert keys(ready) == ["12"]
 
 
-@pytest.mark.parametrize("ahead", [-3600, 0, 3600])
-@pytest.mark.parametrize(("ended", "sent"), [(-60, 2), (60, 1)])
-def test_a_clock_that_is_far_off_still_tells_whether_the_job_ended_before_this_try(
-    connect, requests_mock, ahead, ended, sent
-):
+DAY = 86_400
+
+
+@pytest.mark.parametrize("ahead", [-DAY, -3600, -2, 0, 2, 3600, DAY])
+@pytest.mark.parametrize(("ended", "sent"), [(-60, 2), (-3, 1), (0, 1), (60, 1)])
+def test_whether_a_job_ended_before_this_try_is_asked_in_revors_clock(connect, requests_mock, ahead, ended, sent):
     connect()
 
     def by_revors_clock(seconds):
@@ -356,95 +406,32 @@ def test_a_clock_that_is_far_off_still_tells_whether_the_job_ended_before_this_t
     requests_mock.post(f"{ROOT}/dispatches", json=resource(job(status="queued")), headers=date)
     requests_mock.get(f"{ROOT}/jobs/job_1", json=resource(failed), headers=date)
     with pytest.raises(e.RevorJobFailedError):
-        dispatch(poke_interval=0.1).execute(context(try_number=2))
+        dispatch(poke_interval=0.1).execute(context(2))
     posted = [one.headers["Idempotency-Key"] for one in requests_mock.request_history if one.method == "POST"]
     assert len(posted) == len(set(posted)) == sent
 
 
-class Revor:
-    """What Revor does with keys, and a clock that only waiting moves."""
-
-    def __init__(self, patch):
-        self.now = 1_700_000_000.0
-        self.jobs = {}
-        self.fault = self.fate = None
-        patch.setattr(time, "time", lambda: self.now)
-        patch.setattr(time, "sleep", self.sleep)
-        patch.setattr(RevorHook, "create_outreach_dispatch", lambda hook, *args, **kwargs: self.create(**kwargs))
-        patch.setattr(RevorHook, "get_outreach_job", lambda hook, job_id: OutreachJob(**self.jobs[job_id]))
-
-    def sleep(self, seconds):
-        self.now += seconds
-        self.settle()
-
-    def create(self, idempotency_key, **_):
-        self.now += 1
-        if self.fault == "unsent":
-            raise e.RevorServerError("busy")
-        receipt = {"id": idempotency_key, "status": "queued", "scheduled_at": self.time}
-        self.jobs.setdefault(idempotency_key, job(**receipt, finished_at=None))
-        if self.fault == "lost":
-            raise e.RevorConnectionError("lost")
-        return OutreachJob(**receipt)
-
-    def settle(self):
-        for one in self.jobs.values():
-            if self.fate and one["status"] == "queued":
-                one.update(status=self.fate, finished_at=self.time, error={"retryable": True})
-
-    @property
-    def time(self):
-        return datetime.fromtimestamp(self.now, UTC).isoformat()
-
-
-tries = st.tuples(
-    st.sampled_from([0, 0, 0, 1]),  # which of two mapped tasks for the same person
-    st.sampled_from([None, None, "unsent", "lost"]),
-    st.sampled_from([None, "succeeded", "failed", "cancelled"]),  # what becomes of the job while the try lasts
-    st.sampled_from([None, "succeeded", "failed", "cancelled"]),  # and after it
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(tries, max_size=12))
-def test_whatever_happens_nobody_is_reached_twice(story):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_CONN_REVOR_DEFAULT", json.dumps({"conn_type": "revor", "password": "x"}))
-        revor = Revor(patch)
-        begun = [0, 0]
-        for which, fault, during, after in story:
-            begun[which] += 1
-            revor.fault, revor.fate = fault, during
-            before = dict.fromkeys(revor.jobs)
-            live = [one for one in revor.jobs.values() if one["status"] in ("queued", "succeeded")]
-            end = None
-            try:
-                end = dispatch(timeout=60, poke_interval=30).execute(context(begun[which], map_index=which))
-            except e.RevorError as error:
-                assert isinstance(error, (e.RevorTransientError, e.RevorJobError, e.RevorJobTimeoutError))
-            made = [key for key in revor.jobs if key not in before]
-            assert len(made) <= 1
-            if live:
-                assert made == []
-            reached = [one for one in revor.jobs.values() if one["status"] in ("queued", "succeeded")]
-            assert len(reached) <= 1
-            assert end is None or end["status"] == "succeeded"
-            assert len(revor.jobs) <= max(begun)
-            revor.fate = after
-            revor.sleep(100)
+@pytest.mark.parametrize("date", [{}, {"Date": "soon"}], ids=["no-date", "odd-date"])
+def test_where_revors_clock_is_not_known_nothing_is_sent_again(connect, requests_mock, date):
+    connect()
+    requests_mock.post(f"{ROOT}/dispatches", json=resource(job()), headers=date)
+    requests_mock.get(f"{ROOT}/jobs/job_1", json=resource(job(status="failed")), headers=date)
+    with pytest.raises(e.RevorJobFailedError):
+        dispatch().execute(context(2))
+    assert [one.method for one in requests_mock.request_history] == ["POST", "GET"]
 
 
 # -- how it ends -----------------------------------------------------------------------------------------
 
 
-def by_working(operator, sandbox, **kwargs):
-    return operator.execute(context(**kwargs))
+def by_working(operator, sandbox, *args, **kwargs):
+    return operator.execute(context(*args, **kwargs))
 
 
-def by_deferring(operator, sandbox, **kwargs):
+def by_deferring(operator, sandbox, *args, **kwargs):
     operator.deferrable = True
     try:
-        return operator.execute(context(**kwargs))
+        return operator.execute(context(*args, **kwargs))
     except TaskDeferred as deferred:
         trigger, method, timeout = deferred.trigger, deferred.method_name, deferred.timeout
     _, arguments = trigger.serialize()
@@ -462,7 +449,7 @@ def by_deferring(operator, sandbox, **kwargs):
     # Another process goes on.
     fresh = type(operator)(task_id="again", **(EMAIL if isinstance(operator, OutreachDispatchOperator) else LIKE))
     fresh.timeout, fresh.execution_timeout = operator.timeout, operator.execution_timeout
-    return fresh.resume_execution(method, {"event": payload}, context(**kwargs))
+    return fresh.resume_execution(method, {"event": payload}, context(*args, **kwargs))
 
 
 waits = pytest.mark.parametrize("wait", [by_working, by_deferring])
@@ -502,12 +489,13 @@ def test_a_task_ends_the_same_however_it_waits(ready, make, wait, script, kwargs
 
 
 @waits
-def test_retryable_is_for_airflow_to_retry_and_the_next_try_sends_anew(ready, wait):
+def test_retryable_is_for_airflow_to_retry_and_the_next_try_sends_again(ready, wait):
+    store = Store()
     ready.script_jobs("failed", error={"code": "busy", "message": "m", "retryable": True})
     with pytest.raises(e.RevorJobError, match="busy") as failed:
-        wait(dispatch(), ready)
+        wait(dispatch(), ready, store=store)
     assert not isinstance(failed.value, AirflowFailException)
-    assert wait(dispatch(), ready, try_number=2)["status"] == "succeeded"
+    assert wait(dispatch(), ready, 2, automatic=True, store=store)["status"] == "succeeded"
     assert [len(ready.jobs), len(ready.outbox)] == [2, 1]
 
 
@@ -566,7 +554,7 @@ def test_killing_the_task_leaves_the_job_as_it_is_and_says_so(ready, caplog, mon
     operator.on_kill()
     assert f"{ready.jobs[0]['id']} goes on in Revor" in caplog.text
     assert ready.jobs[0]["status"] == "running"
-    assert [record.method for record in ready.requests] == ["POST"]
+    assert [record.method for record in ready.requests] == ["POST", "GET"]
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed"])
@@ -578,17 +566,18 @@ def test_no_log_line_tells_who_was_written_to_or_what(ready, caplog, monkeypatch
     ready.drop(method="GET")
     ready.script_jobs(status, after=0.1)
     told = []
+    store = Store()
     with caplog.at_level(logging.INFO):
-        for make, try_number in (
-            (dispatch, 1),
-            (dispatch, 2),
-            (lambda: dispatch(content={"subject": "x", "text": "y"}), 3),
+        for make, memory in (
+            (dispatch, {"store": store}),
+            (dispatch, {"try_number": 2, "store": store}),
+            (lambda: dispatch(content={"subject": "x", "text": "y"}), {}),
         ):
             try:
-                make().execute(context(try_number))
+                make().execute(context(**memory))
             except e.RevorError as error:
                 told.append(str(error))
-    assert "of an earlier try is failed: sending anew" in caplog.text
+    assert "is failed: sending again under the next idempotency key" in caplog.text
     assert "Asking Revor again" in caplog.text
     assert any("idempotency_conflict" in text for text in told)
     for personal in ("dana", "Dana", "secret", "Hello"):
@@ -660,7 +649,7 @@ def test_a_mapped_list_with_a_duplicate_lead(dag_file, ready, capfd, deferrable)
     assert "sent: 3" in "".join(capfd.readouterr())
 
 
-def test_a_key_of_ones_own_whose_job_failed_in_an_earlier_run_is_sent_anew(connect, requests_mock):
+def test_a_key_of_ones_own_whose_job_failed_in_an_earlier_run_is_sent_again(connect, requests_mock):
     connect()
     url = "https://revor.ai/api/v1/outreach"
     old, new = job(id="job_old", status="failed", finished_at="2026-01-01T00:00:00Z"), job(id="job_new")
@@ -668,9 +657,10 @@ def test_a_key_of_ones_own_whose_job_failed_in_an_earlier_run_is_sent_anew(conne
     def post(request, _):
         return resource(old if request.headers["Idempotency-Key"] == "spring-7" else new)
 
-    requests_mock.post(f"{url}/dispatches", json=post)
+    date = {"Date": format_datetime(datetime.now(UTC), usegmt=True)}
+    requests_mock.post(f"{url}/dispatches", json=post, headers=date)
     for item in (old, new):
-        requests_mock.get(f"{url}/jobs/{item['id']}", json=resource(item))
+        requests_mock.get(f"{url}/jobs/{item['id']}", json=resource(item), headers=date)
 
     assert dispatch(idempotency_key="spring-7", poke_interval=0).execute(context())["id"] == "job_new"
 

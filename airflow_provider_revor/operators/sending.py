@@ -1,0 +1,136 @@
+"""Send a message by the rule of sending: the requests, the record of them and the log lines of one try."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_revor.exceptions import RevorNotFoundError
+from airflow_provider_revor.idempotency import attempt_key, digest
+from airflow_provider_revor.rules.sending import Attempt, Found, Get, find_or_send, is_first_try
+
+if TYPE_CHECKING:
+    from airflow_provider_revor.api.outreach import OutreachJob
+    from airflow_provider_revor.operators.memory import AttemptMemory
+    from airflow_provider_revor.version_compat import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """
+    One try of a task, as Airflow counts it.
+
+    :param number: The try, from 1 on.
+    :param max_tries: Airflow's ``max_tries`` of the task instance, which changes when the task is cleared.
+    :param retries: The ``retries`` of the task.
+    """
+
+    number: int
+    max_tries: int
+    retries: int
+
+    def is_first_after(self, recorded: Attempt | None) -> bool:
+        """
+        Return whether this is the first try of the task, or the first since a person cleared it.
+
+        :param recorded: The latest attempt of an earlier try, if it is known.
+        """
+        # The same `max_tries` as then: not cleared since, even if the Dag file gives the task other `retries` now.
+        if recorded and recorded.max_tries == self.max_tries:
+            return False
+        return is_first_try(self.number, self.max_tries, self.retries)
+
+
+class OutreachSender:
+    """
+    Send one message, or find its job, in one try of a task.
+
+    :param post: Sends the message under an idempotency key, and returns the job as the response tells of it.
+    :param get: Returns how a job stands.
+    :param key: The idempotency key of the first attempt.
+    :param message: All that is sent, as plain JSON; only a digest of it is kept.
+    :param memory: What earlier tries recorded.
+    :param log: The task's log.
+    """
+
+    def __init__(
+        self,
+        *,
+        post: Callable[[str], OutreachJob],
+        get: Callable[[str], OutreachJob],
+        key: str,
+        message: Any,
+        memory: AttemptMemory,
+        log: Log,
+    ) -> None:
+        self._post = post
+        self._get = get
+        self._key = key
+        self._message = digest(message)
+        self._memory = memory
+        self._log = log
+
+    def send_once(self, this_try: Try) -> OutreachJob:
+        """
+        Return the task's job; see :mod:`airflow_provider_revor.rules.sending`.
+
+        :param this_try: The try.
+        :return: The job as a GET has just shown it. One that failed fails the task.
+        :raises RevorNotFoundError: if Revor does not know the job that an earlier try recorded.
+        :raises RevorError: if Revor cannot be asked or refuses.
+        """
+        recorded = self._memory.recall()
+        first_try = this_try.is_first_after(recorded)
+        current = Attempt(1, None, digest(self._key), self._message, this_try.max_tries)
+        if recorded and recorded.key != current.key and first_try:
+            # A person cleared the task and gave it another idempotency key: another message is meant.
+            recorded = None
+        began, try_began = time.monotonic(), None
+        job: OutreachJob
+        steps = find_or_send(recorded, first_try=first_try, try_number=this_try.number)
+        step = next(steps)
+        while True:
+            if isinstance(step, Get):
+                job = self._get_recorded(step.job_id)
+            else:
+                job = self._send(replace(current, number=step.attempt))
+            if try_began is None and job.answered_at is not None:
+                # By Revor's clock. What has passed since is counted by a clock that nobody sets.
+                try_began = job.answered_at - (time.monotonic() - began)
+            try:
+                step = steps.send(Found(job, try_began))
+            except StopIteration as end:
+                number, job = end.value
+                break
+            self._log.info("%s: sending again under the next idempotency key.", job.label)
+        if recorded and recorded.job_id == job.id:
+            if recorded.message != self._message and not job.failed:
+                self._log.warning("Nothing is sent: %s. What it sent differs from what this task now holds.", job.label)
+            self._memory.keep(replace(recorded, max_tries=this_try.max_tries))
+        else:
+            self._memory.keep(replace(current, number=number, job_id=job.id))
+        return job
+
+    def _send(self, attempt: Attempt) -> OutreachJob:
+        if attempt.number > 1:
+            # If this try ends before it learns of the job, the next one repeats this key instead of the rule.
+            self._memory.keep(attempt)
+        job_id = self._post(attempt_key(self._key, attempt.number)).id
+        self._memory.keep(replace(attempt, job_id=job_id))
+        # A response under a key that was used before tells how the job stood when it was created.
+        return self._get(job_id)
+
+    def _get_recorded(self, job_id: str) -> OutreachJob:
+        try:
+            return self._get(job_id)
+        except RevorNotFoundError as e:
+            raise RevorNotFoundError(
+                f"Revor does not know outreach job {job_id}, which an earlier try of this task created. Nothing is "
+                "sent: check that the connection leads to the same Revor, with an API key of the same user. To send "
+                f"nevertheless, give this person's task another `idempotency_key` and clear it. {e}",
+                code=e.code,
+                status_code=e.status_code,
+                request_id=e.request_id,
+            ) from e

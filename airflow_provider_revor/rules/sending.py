@@ -1,0 +1,167 @@
+"""
+When a message is sent, and when it is not.
+
+Each message is sent under an idempotency key, and each new attempt at it under a key of its own. One try of a task
+looks for the job of the latest attempt and makes at most one new job. It starts a new attempt only if the job of the
+attempt before has failed or was cancelled, had ended before this try began, and
+
+- a person has cleared the task, and this is the first try since; or
+- this is an automatic retry, and Revor says that trying again may help.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_revor.api.outreach import OutreachJob
+
+# Seconds. The clocks of Revor's servers may differ a little, and a Date header has no fractions: a job that ended less
+# than this before the try began may have been created by the try.
+DOUBT = 5.0
+
+# How many keys one try looks through beyond one for each try so far. Earlier tries of other task instances may have
+# used some: a mapped list was generated again, or earlier runs used the same key of the Dag author's.
+SPARE_ATTEMPTS = 20
+
+
+class Next(Enum):
+    """What to do about a job that was found."""
+
+    #: It goes on or has succeeded: it is this task's job.
+    KEEP = "keep"
+    #: It has failed, and a new attempt may be made.
+    SEND = "send"
+    #: It has failed, and so does the task.
+    FAIL = "fail"
+
+
+def decide(job: OutreachJob, *, first_try: bool, ended_before: bool) -> Next:
+    """
+    Return what to do about the job of an attempt.
+
+    :param job: How the job stands now.
+    :param first_try: Whether this is the first try of the task, or the first since a person cleared it.
+    :param ended_before: Whether the job is known to have ended before this try began.
+    """
+    if not job.failed:
+        return Next.KEEP
+    if ended_before and (first_try or job.retry_may_help):
+        return Next.SEND
+    return Next.FAIL
+
+
+def is_first_try(try_number: int, max_tries: int, retries: int) -> bool:
+    """
+    Return whether this is the first try of a task instance, or the first since it was cleared.
+
+    Clearing a task sets ``max_tries`` to the tries so far plus the task's ``retries``.
+
+    :param try_number: The try, from 1 on.
+    :param max_tries: Airflow's ``max_tries`` of the task instance.
+    :param retries: The ``retries`` of the task.
+    """
+    return try_number == max_tries - retries + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """
+    An attempt that an earlier try recorded.
+
+    :param number: Which attempt, from 1 on.
+    :param job_id: Its job; None if the try ended before it learned of one.
+    :param key: A digest of the idempotency key that all attempts have in common.
+    :param message: A digest of what was sent.
+    :param max_tries: Airflow's ``max_tries`` at the time: it changes when the task is cleared.
+    """
+
+    number: int
+    job_id: str | None
+    key: str
+    message: str
+    max_tries: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: object) -> Attempt | None:
+        """
+        Return the attempt that :meth:`as_dict` wrote; None for anything else.
+
+        :param value: What the store holds.
+        """
+        match value:
+            case {
+                "number": int(number),
+                "job_id": str() | None as job_id,
+                "key": str(key),
+                "message": str(message),
+                "max_tries": int(max_tries),
+            } if number > 0:
+                return cls(number, job_id, key, message, max_tries)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """The next step: get a job that an earlier try recorded."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """The next step: send under the key of an attempt, then get the job, whatever the response says of its status."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    The response to a step.
+
+    :param job: How the job stands now, as the response to a GET says.
+    :param try_began: When this try began or earlier, by Revor's clock, in seconds since the epoch; None if not known.
+    """
+
+    job: OutreachJob
+    try_began: float | None
+
+
+def find_or_send(
+    recorded: Attempt | None, *, first_try: bool, try_number: int
+) -> Generator[Get | Post, Found, tuple[int, OutreachJob]]:
+    """
+    Lead one try of a task to its job: yield each step, and take the response to it.
+
+    :param recorded: The latest attempt, if an earlier try recorded it.
+    :param first_try: Whether this is the first try of the task, or the first since a person cleared it.
+    :param try_number: The try, from 1 on.
+    :return: The number of the attempt and its job: one that goes on or has succeeded is the task's job; one that has
+        failed fails the task.
+    """
+    attempt = recorded.number if recorded else 1
+    if recorded and recorded.job_id:
+        job = (yield Get(recorded.job_id)).job
+        # An earlier try recorded the job, so it is not one that this try created.
+        if decide(job, first_try=first_try, ended_before=True) is not Next.SEND:
+            return attempt, job
+        attempt += 1
+    last, last_end = attempt + try_number + SPARE_ATTEMPTS, -math.inf
+    while True:
+        found = yield Post(attempt)
+        # Jobs of two attempts that ended almost together may both have been created by this try, whatever Revor's
+        # clock says.
+        end = found.job.ended_at
+        old = end is not None and found.try_began is not None and last_end + DOUBT < end < found.try_began - DOUBT
+        if decide(found.job, first_try=first_try, ended_before=old) is not Next.SEND or attempt == last:
+            return attempt, found.job
+        attempt, last_end = attempt + 1, end or last_end
