@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
 import time
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from types import SimpleNamespace
+from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import (
@@ -19,61 +16,13 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
     TaskDeferred,
 )
-from factories import job, resource
+from factories import job
+from outreach_tasks import EMAIL, LIKE, Store, both, context, dispatch, keys, like
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.idempotency import person
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
-
-ROOT = "https://revor.ai/api/v1/outreach"
-PROFILE = "https://www.linkedin.com/in/dana"
-EMAIL = {
-    "account_id": "acc_email",
-    "channel": "email",
-    "recipient": {"address": "dana@example.com", "name": "Dana"},
-    "content": {"subject": "Hello", "text": "A secret for Dana"},
-}
-LIKE = {"profile_url": PROFILE, "topic": "hiking"}
-
-
-def dispatch(**kwargs):
-    return OutreachDispatchOperator(task_id="send", **{**EMAIL, "deferrable": False, "poke_interval": 0.1, **kwargs})
-
-
-def like(**kwargs):
-    return LinkedInPostLikeOperator(task_id="like", **{**LIKE, "deferrable": False, "poke_interval": 0.1, **kwargs})
-
-
-class Store(dict):
-    """Airflow's task state store, of one task instance."""
-
-    def set(self, key, value, *, retention):
-        assert retention == timedelta.max
-        self[key] = json.loads(json.dumps(value))
-
-
-def context(try_number=1, pushed=None, *, automatic=False, store=None, **ids):
-    """The context of a try: an automatic retry, or else the first try since a person cleared the task."""
-    push = {} if pushed is None else pushed
-    max_tries = try_number + 5 if automatic else try_number - 1
-    ti = {"dag_id": "d", "run_id": "r", "task_id": "t", "try_number": try_number, "max_tries": max_tries, **ids}
-    memory = {} if store is None else {"task_state_store": store}
-    return {"ti": SimpleNamespace(**ti, xcom_push=lambda key, value: push.update({key: value})), **memory}
-
-
-@pytest.fixture
-def ready(revor_sandbox, connect, monkeypatch):
-    """A sandbox with a usable account of each channel, and a connection that does not wait for long."""
-    # Full jitter: what has no hint would wait up to a second.
-    monkeypatch.setattr("random.uniform", lambda low, high: 0.0)
-    connect(host=revor_sandbox.url, password=revor_sandbox.api_key, extra={"timeout": 0.5})
-    channels = ("email", "linkedin", "whatsapp")
-    revor_sandbox.set_accounts([{"account_id": f"acc_{channel}", "channel": channel} for channel in channels])
-    return revor_sandbox
-
-
-both = pytest.mark.parametrize("make", [dispatch, like])
 
 # -- sending ---------------------------------------------------------------------------------------------
 
@@ -234,191 +183,6 @@ def test_outputs_of_tasks_are_inputs():
             min_channel_task_interval_seconds=(180, first.output["y"]),
         )
     assert second.upstream_task_ids == {"send"}
-
-
-# -- once and only once ----------------------------------------------------------------------------------
-
-
-def keys(sandbox):
-    """The keys that were posted with, in the order of their first use."""
-    return list(dict.fromkeys(record.idempotency_key for record in sandbox.requests if record.method == "POST"))
-
-
-@both
-@pytest.mark.parametrize("make_store", [lambda: None, Store], ids=["keys-alone", "store"])
-def test_clearing_a_success_sends_nothing_new(ready, make, make_store):
-    store = make_store()
-    first = make().execute(context(store=store))
-    assert [make().execute(context(n, store=store))["id"] for n in (2, 3, 9)] == [first["id"]] * 3
-    assert len(ready.outbox) == len(keys(ready)) == 1
-
-
-@both
-@pytest.mark.parametrize("status", ["failed", "cancelled"])
-def test_clearing_a_failure_sends_again(ready, make, status):
-    store = Store()
-    ready.script_jobs(status)
-    with pytest.raises(e.RevorJobFailedError):
-        make().execute(context(store=store))
-    done = make().execute(context(2, store=store))
-    assert (done["status"], len(ready.jobs), len(ready.outbox)) == ("succeeded", 2, 1)
-    first, second = keys(ready)
-    assert second.startswith(first)
-
-
-@pytest.mark.parametrize("make_store", [lambda: None, Store], ids=["keys-alone", "store"])
-def test_a_try_sends_again_once_at_the_most(ready, make_store):
-    store = make_store()
-    ready.script_jobs("failed", times=3)
-    # Two tries came to nothing; the third is the first that sends.
-    with pytest.raises(e.RevorJobFailedError):
-        dispatch().execute(context(3, store=store))
-    assert len(ready.jobs) == 1
-    if store is None:
-        # The job has only just ended: without a record, it might be this try's own.
-        with pytest.raises(e.RevorJobFailedError):
-            dispatch().execute(context(4))
-        assert len(ready.jobs) == 1
-        return
-    for n, jobs in ((4, 2), (5, 3)):
-        with pytest.raises(e.RevorJobFailedError):
-            dispatch().execute(context(n, store=store))
-        assert len(ready.jobs) == jobs
-    assert dispatch().execute(context(6, store=store))["status"] == "succeeded"
-    assert len(ready.outbox) == 1
-
-
-def test_a_retry_waits_for_the_job_that_goes_on(ready):
-    ready.script_jobs(after=None)
-    with pytest.raises(e.RevorJobTimeoutError, match="sends nothing twice") as late:
-        dispatch(timeout=0.2).execute(context())
-    assert not isinstance(late.value, AirflowFailException)
-    ready.finish_job(ready.jobs[0]["id"])
-    assert dispatch().execute(context(2, automatic=True))["id"] == ready.jobs[0]["id"]
-    assert len(ready.jobs) == 1
-
-
-@both
-@pytest.mark.parametrize("fault", ["lose_answer", "slow"])
-def test_what_revor_accepted_unnoticed_is_found_by_the_next_try(ready, connect, make, fault):
-    connect(host=ready.url, password=ready.api_key, extra={"timeout": 0.3, "max_retries": 0})
-    if fault == "slow":
-        ready.slow(30, after_acting=True, method="POST")
-    else:
-        ready.lose_answer(method="POST")
-    with pytest.raises(e.RevorConnectionError):
-        make().execute(context())
-    done = make().execute(context(try_number=2))
-    assert [one["id"] for one in ready.jobs] == [done["id"]]
-
-
-@both
-def test_two_runs_tasks_and_dags_are_two_messages_and_a_worker_makes_none(ready, make):
-    for ids in ({}, {"run_id": "r2"}, {"task_id": "t2"}, {"dag_id": "d2"}, {"hostname": "another", "map_index": 5}):
-        make().execute(context(**ids))
-    assert len(ready.outbox) == len(set(keys(ready))) == 4
-
-
-def test_a_lead_that_is_in_a_reordered_list_twice_gets_one_message(ready):
-    leads = [f"{name}@example.com" for name in "abcab"]
-    for try_number, seed in ((1, 1), (2, 2), (3, 3)):
-        random.Random(seed).shuffle(leads)
-        for index, lead in enumerate(leads):
-            dispatch(recipient={"address": lead}).execute(context(try_number, map_index=index))
-    assert sorted(sent.recipient["address"] for sent in ready.outbox) == sorted(set(leads))
-
-
-def test_another_spelling_of_a_person_is_no_second_message(ready):
-    dispatch().execute(context())
-    with pytest.raises(e.RevorIdempotencyConflictError):
-        dispatch(recipient={"address": "DANA@example.com"}).execute(context())
-    assert len(ready.outbox) == 1
-
-
-CORRECTED = {"content": {"subject": "Hello", "text": "Another"}, "min_channel_task_interval_seconds": 90}
-
-
-def test_without_a_store_another_text_is_a_conflict_unless_a_key_says_that_it_is_meant(ready):
-    dispatch().execute(context())
-    with pytest.raises(e.RevorIdempotencyConflictError, match="`idempotency_key` of its own") as conflict:
-        dispatch(**CORRECTED).execute(context(2))
-    assert isinstance(conflict.value, AirflowFailException)
-    assert len(ready.outbox) == 1
-    for meant in ("one", "two", "two"):
-        operator = dispatch(**CORRECTED, idempotency_key="{{ params.meant }}")
-        operator.render_template_fields({"params": {"meant": meant}})
-        operator.execute(context())
-    assert [sent.idempotency_key for sent in ready.outbox[1:]] == ["one", "two"]
-
-
-def test_another_text_after_a_success_is_not_sent_and_not_an_error(ready, caplog, monkeypatch):
-    monkeypatch.setattr(OutreachDispatchOperator, "log", logging.getLogger("operator"))
-    store = Store()
-    done = dispatch().execute(context(store=store))
-    for n, automatic in ((2, True), (3, False)):
-        assert dispatch(**CORRECTED).execute(context(n, automatic=automatic, store=store)) == done
-    assert (len(ready.outbox), len(keys(ready))) == (1, 1)
-    assert caplog.text.count("Nothing is sent: ") == 2
-    # The record is that of what was sent.
-    assert dispatch().execute(context(4, store=store)) == done
-    assert caplog.text.count("Nothing is sent: ") == 2
-
-
-def test_another_key_means_another_message_only_if_a_person_has_cleared_the_task(ready):
-    store = Store()
-    first = dispatch(idempotency_key="one").execute(context(store=store))
-    # Such as a template that renders to something else in each try.
-    assert dispatch(idempotency_key="two").execute(context(2, automatic=True, store=store)) == first
-    assert dispatch(idempotency_key="two").execute(context(2, store=store)) != first
-    assert keys(ready) == ["one", "two"]
-
-
-@pytest.mark.parametrize("nothing", [None, "", "None", " "])
-def test_a_key_that_rendered_to_nothing_is_not_one_key_for_all(ready, nothing):
-    for to in ("a@example.com", "b@example.com"):
-        operator = dispatch(recipient={"address": to}, idempotency_key="{{ params.key }}")
-        operator.idempotency_key = nothing
-        operator.execute(context())
-    assert len(ready.outbox) == 2
-    assert all(key.startswith("airflow-") for key in keys(ready))
-
-
-def test_a_key_may_be_a_number(ready):
-    operator = dispatch(idempotency_key="{{ params.key }}")
-    operator.idempotency_key = 12
-    operator.execute(context())
-    assert keys(ready) == ["12"]
-
-
-DAY = 86_400
-
-
-@pytest.mark.parametrize("ahead", [-DAY, -3600, -2, 0, 2, 3600, DAY])
-@pytest.mark.parametrize(("ended", "sent"), [(-60, 2), (-3, 1), (0, 1), (60, 1)])
-def test_whether_a_job_ended_before_this_try_is_asked_in_revors_clock(connect, requests_mock, ahead, ended, sent):
-    connect()
-
-    def by_revors_clock(seconds):
-        return datetime.now(UTC) + timedelta(seconds=ahead + seconds)
-
-    date = {"Date": format_datetime(by_revors_clock(0), usegmt=True)}
-    failed = job(status="failed", result=None, finished_at=by_revors_clock(ended).isoformat())
-    requests_mock.post(f"{ROOT}/dispatches", json=resource(job(status="queued")), headers=date)
-    requests_mock.get(f"{ROOT}/jobs/job_1", json=resource(failed), headers=date)
-    with pytest.raises(e.RevorJobFailedError):
-        dispatch(poke_interval=0.1).execute(context(2))
-    posted = [one.headers["Idempotency-Key"] for one in requests_mock.request_history if one.method == "POST"]
-    assert len(posted) == len(set(posted)) == sent
-
-
-@pytest.mark.parametrize("date", [{}, {"Date": "soon"}], ids=["no-date", "odd-date"])
-def test_where_revors_clock_is_not_known_nothing_is_sent_again(connect, requests_mock, date):
-    connect()
-    requests_mock.post(f"{ROOT}/dispatches", json=resource(job()), headers=date)
-    requests_mock.get(f"{ROOT}/jobs/job_1", json=resource(job(status="failed")), headers=date)
-    with pytest.raises(e.RevorJobFailedError):
-        dispatch().execute(context(2))
-    assert [one.method for one in requests_mock.request_history] == ["POST", "GET"]
 
 
 # -- how it ends -----------------------------------------------------------------------------------------
@@ -647,25 +411,6 @@ def test_a_mapped_list_with_a_duplicate_lead(dag_file, ready, capfd, deferrable)
     assert {"address": "a@example.com"} in [sent.recipient for sent in ready.outbox]
     assert len({sent.idempotency_key for sent in ready.outbox}) == 4
     assert "sent: 3" in "".join(capfd.readouterr())
-
-
-def test_a_key_of_ones_own_whose_job_failed_in_an_earlier_run_is_sent_again(connect, requests_mock):
-    connect()
-    url = "https://revor.ai/api/v1/outreach"
-    old, new = job(id="job_old", status="failed", finished_at="2026-01-01T00:00:00Z"), job(id="job_new")
-
-    def post(request, _):
-        return resource(old if request.headers["Idempotency-Key"] == "spring-7" else new)
-
-    date = {"Date": format_datetime(datetime.now(UTC), usegmt=True)}
-    requests_mock.post(f"{url}/dispatches", json=post, headers=date)
-    for item in (old, new):
-        requests_mock.get(f"{url}/jobs/{item['id']}", json=resource(item), headers=date)
-
-    assert dispatch(idempotency_key="spring-7", poke_interval=0).execute(context())["id"] == "job_new"
-
-    keys = [r.headers["Idempotency-Key"] for r in requests_mock.request_history if r.method == "POST"]
-    assert keys == ["spring-7", "spring-7-attempt-2"]
 
 
 def test_a_like_from_an_account_that_renders_to_nothing_is_an_error(ready):

@@ -1,0 +1,54 @@
+"""Outreach tasks and their contexts, as tests want them."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
+
+ROOT = "https://revor.ai/api/v1/outreach"
+PROFILE = "https://www.linkedin.com/in/dana"
+EMAIL = {
+    "account_id": "acc_email",
+    "channel": "email",
+    "recipient": {"address": "dana@example.com", "name": "Dana"},
+    "content": {"subject": "Hello", "text": "A secret for Dana"},
+}
+LIKE = {"profile_url": PROFILE, "topic": "hiking"}
+
+
+def dispatch(**kwargs):
+    return OutreachDispatchOperator(task_id="send", **{**EMAIL, "deferrable": False, "poke_interval": 0.1, **kwargs})
+
+
+def like(**kwargs):
+    return LinkedInPostLikeOperator(task_id="like", **{**LIKE, "deferrable": False, "poke_interval": 0.1, **kwargs})
+
+
+class Store(dict):
+    """Airflow's task state store, of one task instance."""
+
+    def set(self, key, value, *, retention):
+        assert retention == timedelta.max
+        self[key] = json.loads(json.dumps(value))
+
+
+def context(try_number=1, pushed=None, *, automatic=False, store=None, **ids):
+    """The context of a try: an automatic retry, or else the first try since a person cleared the task."""
+    push = {} if pushed is None else pushed
+    max_tries = try_number + 5 if automatic else try_number - 1
+    ti = {"dag_id": "d", "run_id": "r", "task_id": "t", "try_number": try_number, "max_tries": max_tries, **ids}
+    memory = {} if store is None else {"task_state_store": store}
+    return {"ti": SimpleNamespace(**ti, xcom_push=lambda key, value: push.update({key: value})), **memory}
+
+
+def keys(sandbox):
+    """The keys that were posted with, in the order of their first use."""
+    return list(dict.fromkeys(record.idempotency_key for record in sandbox.requests if record.method == "POST"))
+
+
+both = pytest.mark.parametrize("make", [dispatch, like])

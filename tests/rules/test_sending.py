@@ -1,0 +1,115 @@
+"""The rule of sending, as a table."""
+
+from __future__ import annotations
+
+import pytest
+from factories import job
+
+from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.rules.sending import Attempt, Found, Get, Next, Post, decide, find_or_send, is_first_try
+
+LIVE = {"status": "running"}
+DONE = {"status": "succeeded"}
+MAY_HELP = {"status": "failed", "error": {"code": "busy", "retryable": True}}
+FOR_GOOD = {"status": "failed", "error": {"code": "unknown", "retryable": False}}
+CANCELLED = {"status": "cancelled", "error": None}
+KEEP, SEND, FAIL = Next.KEEP, Next.SEND, Next.FAIL
+
+
+def found(ended_at="2026-01-01T00:00:00Z", began=1_800_000_000.0, **changes):
+    return Found(OutreachJob(**job(finished_at=ended_at, **changes)), began)
+
+
+@pytest.mark.parametrize(
+    ("how", "first_and_old", "first_and_new", "retry_and_old", "retry_and_new"),
+    [
+        pytest.param(LIVE, KEEP, KEEP, KEEP, KEEP, id="goes-on"),
+        pytest.param(DONE, KEEP, KEEP, KEEP, KEEP, id="succeeded"),
+        pytest.param(MAY_HELP, SEND, FAIL, SEND, FAIL, id="may-help"),
+        pytest.param(FOR_GOOD, SEND, FAIL, FAIL, FAIL, id="for-good"),
+        pytest.param(CANCELLED, SEND, FAIL, FAIL, FAIL, id="cancelled"),
+    ],
+)
+def test_what_a_job_means_for_a_try(how, first_and_old, first_and_new, retry_and_old, retry_and_new):
+    one = OutreachJob(**job(**how))
+    assert decide(one, first_try=True, ended_before=True) is first_and_old
+    assert decide(one, first_try=True, ended_before=False) is first_and_new
+    assert decide(one, first_try=False, ended_before=True) is retry_and_old
+    assert decide(one, first_try=False, ended_before=False) is retry_and_new
+
+
+@pytest.mark.parametrize(
+    ("try_number", "max_tries", "retries", "first"),
+    [
+        pytest.param(1, 0, 0, True, id="first"),
+        pytest.param(1, 3, 3, True, id="first-of-four"),
+        pytest.param(2, 3, 3, False, id="retry"),
+        pytest.param(2, 1, 0, True, id="cleared-without-retries"),
+        pytest.param(3, 5, 3, True, id="cleared-after-two"),
+        pytest.param(4, 5, 3, False, id="retry-after-a-clear"),
+    ],
+)
+def test_which_try_is_the_first_since_a_clear(try_number, max_tries, retries, first):
+    assert is_first_try(try_number, max_tries, retries) is first
+
+
+def steps(recorded, responses, *, first_try):
+    """Return the steps that a try takes, and the attempt that it ends with."""
+    lead, taken = find_or_send(recorded, first_try=first_try, try_number=2), []
+    step = next(lead)
+    try:
+        for response in responses:
+            taken.append(step)
+            step = lead.send(response)
+    except StopIteration as end:
+        return taken, end.value[0]
+    raise AssertionError("It goes on.")
+
+
+def recorded(number, job_id):
+    return Attempt(number, job_id, "key", "message", 1)
+
+
+@pytest.mark.parametrize(
+    ("record", "responses", "first_try", "taken", "ends_with"),
+    [
+        pytest.param(None, [found(**LIVE)], True, [Post(1)], 1, id="nothing-known"),
+        pytest.param(recorded(3, "j"), [found(**LIVE)], True, [Get("j")], 3, id="recorded-and-goes-on"),
+        pytest.param(recorded(3, None), [found(**LIVE)], False, [Post(3)], 3, id="cut-short-before-the-response"),
+        pytest.param(recorded(1, "j"), [found(**CANCELLED)], False, [Get("j")], 1, id="retry-after-a-cancel"),
+        pytest.param(
+            recorded(1, "j"),
+            [found(**CANCELLED), found(**LIVE)],
+            True,
+            [Get("j"), Post(2)],
+            2,
+            id="clear-after-a-cancel",
+        ),
+        pytest.param(
+            None,
+            [found(**FOR_GOOD), found("2026-01-02T00:00:00Z", **FOR_GOOD), found(**DONE)],
+            True,
+            [Post(1), Post(2), Post(3)],
+            3,
+            id="two-old-attempts",
+        ),
+        pytest.param(
+            None,
+            [found(**FOR_GOOD), found("2026-01-01T00:00:04Z", **FOR_GOOD)],
+            True,
+            [Post(1), Post(2)],
+            2,
+            id="two-that-ended-together-may-both-be-new",
+        ),
+        pytest.param(None, [found(began=None, **FOR_GOOD)], True, [Post(1)], 1, id="no-clock"),
+        pytest.param(None, [found("soon", **FOR_GOOD)], True, [Post(1)], 1, id="no-end"),
+    ],
+)
+def test_the_steps_of_a_try(record, responses, first_try, taken, ends_with):
+    assert steps(record, responses, first_try=first_try) == (taken, ends_with)
+
+
+def test_a_peer_whose_jobs_are_all_old_is_not_asked_for_ever():
+    answers = [found(f"2026-01-01T00:{minute:02}:00Z", **FOR_GOOD) for minute in range(60)]
+    taken, attempt = steps(None, answers, first_try=True)
+    assert (len(taken), attempt) == (23, 23)
