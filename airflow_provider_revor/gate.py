@@ -40,11 +40,11 @@ class Gate:
     @classmethod
     def of(
         cls,
-        channel: str | None,
-        account_id: str | None,
+        channel: object,
+        account_id: object,
         any_account: bool = True,
         pick: Strategy = "first",
-        sticky_key: str | int | None = None,
+        sticky_key: object = None,
         digest: str | None = None,
     ) -> Gate:
         """

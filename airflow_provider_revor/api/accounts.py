@@ -108,7 +108,7 @@ def is_nothing(value: object) -> bool:
     return value is None or (isinstance(value, str) and value.strip().lower() in ("", "none"))
 
 
-def parse_channel(value: str | None) -> Channel | None:
+def parse_channel(value: object) -> Channel | None:
     """
     Return the channel that a caller or a rendered template names.
 

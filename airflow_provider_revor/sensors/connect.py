@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_revor.triggers.connect import SendableAccountTrigger
+    from airflow_provider_revor.typing import BaseSensorArgs, OrXCom
 
 
 class SendableAccountSensor(WaitingSensor):
@@ -77,15 +78,15 @@ class SendableAccountSensor(WaitingSensor):
     def __init__(
         self,
         *,
-        revor_conn_id: str = "revor_default",
-        channel: str | None = None,
-        account_id: str | None = None,
+        revor_conn_id: OrXCom[str] = "revor_default",
+        channel: OrXCom[str | None] = None,
+        account_id: OrXCom[str | int | None] = None,
         pick: Strategy = "first",
-        sticky_key: str | int | None = None,
+        sticky_key: OrXCom[str | int | None] = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         start_from_trigger: bool = False,
         end_from_trigger: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[BaseSensorArgs],
     ) -> None:
         super().__init__(deferrable=deferrable or start_from_trigger, **kwargs)
         if is_literal(channel):
@@ -139,7 +140,7 @@ class SendableAccountSensor(WaitingSensor):
         try:
             # No retries: the next poke is the retry, and a limit that is shared is best left alone. A new hook each
             # time, so that a new key is used and a deleted connection noticed.
-            with RevorHook(self.revor_conn_id, max_retries=0) as hook:
+            with RevorHook(str(self.revor_conn_id), max_retries=0) as hook:
                 accounts = hook.list_connect_accounts()
         except RevorTransientError as e:
             if e.retry_after:
@@ -165,7 +166,7 @@ class SendableAccountSensor(WaitingSensor):
             )
         gate = self._gate()
         return SendableAccountTrigger(
-            revor_conn_id=self.revor_conn_id,
+            revor_conn_id=str(self.revor_conn_id),
             channel=gate.channel.value if gate.channel else None,
             account_id=gate.account_id,
             pick=gate.pick,

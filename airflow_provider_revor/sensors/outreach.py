@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
+    from airflow_provider_revor.typing import BaseSensorArgs, OrXCom
 
 
 class OutreachJobSensor(WaitingSensor):
@@ -53,14 +54,14 @@ class OutreachJobSensor(WaitingSensor):
     def __init__(
         self,
         *,
-        job_id: str,
-        revor_conn_id: str = "revor_default",
+        job_id: OrXCom[str | int],
+        revor_conn_id: OrXCom[str] = "revor_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        **kwargs: Any,
+        **kwargs: Unpack[BaseSensorArgs],
     ) -> None:
         super().__init__(deferrable=deferrable, **kwargs)
         if is_literal(job_id):
-            job_request(job_id)
+            job_request(str(job_id))
         self.job_id = job_id
         self.revor_conn_id = revor_conn_id
 
@@ -75,8 +76,8 @@ class OutreachJobSensor(WaitingSensor):
         self._not_before = None
         try:
             # No retries: the next poke is the retry. A new hook each time, so that a new key is used.
-            with RevorHook(self.revor_conn_id, max_retries=0) as hook:
-                job = hook.get_outreach_job(self.job_id)
+            with RevorHook(str(self.revor_conn_id), max_retries=0) as hook:
+                job = hook.get_outreach_job(str(self.job_id))
         except RevorTransientError as e:
             self._wait_log.trouble(e)
             return self._look_again(e)
@@ -92,7 +93,7 @@ class OutreachJobSensor(WaitingSensor):
 
     def _conclude(self, job: OutreachJob) -> dict[str, Any]:
         if job.failed:
-            raise job.failure(self.revor_conn_id, for_good=True)
+            raise job.failure(str(self.revor_conn_id), for_good=True)
         self.log.info("%s", job.ending)
         return job.as_dict()
 
@@ -102,4 +103,4 @@ class OutreachJobSensor(WaitingSensor):
     def _trigger(self, **wait: Any) -> OutreachJobTrigger:
         from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
 
-        return OutreachJobTrigger(job_id=str(self.job_id), revor_conn_id=self.revor_conn_id, **wait)
+        return OutreachJobTrigger(job_id=str(self.job_id), revor_conn_id=str(self.revor_conn_id), **wait)

@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Unpack
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -23,7 +23,10 @@ from airflow_provider_revor.waiting import MIN_POKE_INTERVAL, TRIGGERER_GRACE, W
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk.definitions.xcom_arg import PlainXComArg
     from airflow.triggers.base import BaseTrigger
+
+    from airflow_provider_revor.typing import BaseSensorArgs
 
 
 class WaitingSensor(BaseSensorOperator):
@@ -38,7 +41,13 @@ class WaitingSensor(BaseSensorOperator):
     #: What each poll is to learn, as in "Could not learn …".
     _subject: ClassVar[str]
 
-    def __init__(self, *, deferrable: bool, **kwargs: Any) -> None:
+    if TYPE_CHECKING:
+
+        @property
+        def output(self) -> PlainXComArg:
+            """Airflow declares an ``XComArg``, for which type checkers reject ``output["account_id"]``."""
+
+    def __init__(self, *, deferrable: bool, **kwargs: Unpack[BaseSensorArgs]) -> None:
         super().__init__(**kwargs)
         self.deferrable = deferrable
         self._not_before: float | None = None

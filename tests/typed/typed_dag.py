@@ -1,0 +1,54 @@
+"""
+A Dag for mypy alone: never run. ``make lint`` checks it, and a needless ``type: ignore`` is an error there.
+
+So each line with one shows that mypy finds a mistake, and each line without one that it accepts what is right.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_revor.retry_policy import RevorRetryPolicy
+from airflow_provider_revor.sensors.connect import SendableAccountSensor
+from airflow_provider_revor.sensors.outreach import OutreachJobSensor
+
+
+@task
+def read_lead() -> str:
+    return "lead-1"
+
+
+def on_failure(context: object) -> None: ...
+
+
+with DAG("typed", schedule=None):
+    lead = read_lead()
+    gate = SendableAccountSensor(
+        task_id="gate",
+        revor_conn_id="revor_eu",
+        channel="{{ params.channel }}",
+        pick="sticky",
+        sticky_key=lead,
+        poke_interval=timedelta(minutes=1),
+        timeout=3600,
+        mode="reschedule",
+        retries=2,
+        retry_policy=RevorRetryPolicy(),
+        on_failure_callback=[on_failure],
+        pool="revor",
+    )
+    SendableAccountSensor(task_id="that", account_id=gate.output["account_id"], revor_conn_id=lead)
+    OutreachJobSensor(task_id="job", job_id=lead, deferrable=True, soft_fail=True)
+    OutreachJobSensor.partial(task_id="jobs").expand(job_id=lead)
+
+    SendableAccountSensor()  # type: ignore[call-arg]
+    SendableAccountSensor(task_id="x", deferable=True)  # type: ignore[call-arg]
+    SendableAccountSensor(task_id="x", timeuot=60)  # type: ignore[call-arg]
+    SendableAccountSensor(task_id="x", timeout="60")  # type: ignore[arg-type]
+    SendableAccountSensor(task_id="x", pick="best")  # type: ignore[arg-type]
+    SendableAccountSensor(task_id="x", mode="deferred")  # type: ignore[arg-type]
+    SendableAccountSensor(task_id="x", channel=5)  # type: ignore[arg-type]
+    OutreachJobSensor(task_id="x")  # type: ignore[call-arg]
+    OutreachJobSensor(task_id="x", job_id="job_1", start_from_trigger=True)  # type: ignore[call-arg]
