@@ -1,4 +1,4 @@
-"""What all outreach has in common: one job for each person, task and Dag run, and the wait for its end."""
+"""Base class of the outreach operators: one job for each person, task and Dag run, and the wait for its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
 
@@ -19,14 +19,32 @@ from airflow_provider_revor.idempotency import digest, fixed_choice, person, tas
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender, Try
 from airflow_provider_revor.templates import is_known
+from airflow_provider_revor.typing import BaseOperatorArgs
 from airflow_provider_revor.waiting import TRIGGERER_GRACE, WaitLog, job_pause, seconds, time_left
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, XComArg
+
+    from airflow_provider_revor.typing import OrXCom
+
+
+Interval: TypeAlias = "OrXCom[int | str | Sequence[int | str | XComArg] | None]"
+
+
+class OutreachArgs(BaseOperatorArgs, total=False):
+    """The arguments that the outreach operators have in common."""
+
+    revor_conn_id: OrXCom[str]
+    min_channel_task_interval_seconds: Interval
+    idempotency_key: OrXCom[str | None]
+    wait_for_completion: bool
+    deferrable: bool
+    poke_interval: timedelta | float
+    timeout: timedelta | float | None
 
 
 class OutreachOperator(BaseOperator):
-    """Base of the operators that send; its arguments are described there."""
+    """Base class of the outreach operators; see the subclasses for arguments."""
 
     template_fields: Sequence[str] = (
         "revor_conn_id",
@@ -36,20 +54,24 @@ class OutreachOperator(BaseOperator):
     )
     ui_color = "#e6ddf7"
 
+    # Templated: another task's output until it is rendered.
+    revor_conn_id: Any
+    account_id: Any
+
     def __init__(
         self,
         *,
-        revor_conn_id: str = "revor_default",
-        account_id: str | None = None,
-        min_channel_task_interval_seconds: int | str | Sequence[int] | None = None,
-        idempotency_key: str | None = None,
+        revor_conn_id: OrXCom[str] = "revor_default",
+        account_id: OrXCom[str | None] = None,
+        min_channel_task_interval_seconds: Interval = None,
+        idempotency_key: OrXCom[str | None] = None,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 60.0,
         timeout: timedelta | float | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[arg-type]  # Airflow's hints allow fewer callbacks than Airflow does.
         interval = min_channel_task_interval_seconds
         if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
             interval_bounds(interval)

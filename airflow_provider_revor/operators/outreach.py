@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow_provider_revor.api.accounts import Channel, is_nothing
 from airflow_provider_revor.api.checks import check_dispatch, check_post_like, recipient_of
 from airflow_provider_revor.exceptions import RevorValueError
-from airflow_provider_revor.operators.base import OutreachOperator
+from airflow_provider_revor.operators.base import OutreachArgs, OutreachOperator
 from airflow_provider_revor.templates import is_known
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.outreach import OutreachJob
     from airflow_provider_revor.hooks.revor import RevorHook
+    from airflow_provider_revor.typing import OrXCom
 
 
 class OutreachDispatchOperator(OutreachOperator):
@@ -66,15 +67,21 @@ class OutreachDispatchOperator(OutreachOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"recipient": "json", "content": "json", "metadata": "json"}
 
+    # Templated: another task's output until it is rendered.
+    channel: Any
+    recipient: Any
+    content: Any
+    metadata: Any
+
     def __init__(
         self,
         *,
-        account_id: str,
-        channel: str,
-        recipient: Mapping[str, Any],
-        content: Mapping[str, Any],
-        metadata: Mapping[str, Any] | None = None,
-        **kwargs: Any,
+        account_id: OrXCom[str],
+        channel: OrXCom[str],
+        recipient: OrXCom[Mapping[str, Any]],
+        content: OrXCom[Mapping[str, Any]],
+        metadata: OrXCom[Mapping[str, Any] | None] = None,
+        **kwargs: Unpack[OutreachArgs],
     ) -> None:
         super().__init__(account_id=account_id, **kwargs)
         check_dispatch(account_id, channel, recipient, content, metadata, known=is_known)
@@ -149,15 +156,16 @@ class LinkedInPostLikeOperator(OutreachOperator):
     def __init__(
         self,
         *,
-        profile_url: str,
-        content: str | None = None,
-        topic: str | None = None,
-        intent: str | None = None,
-        post_limit: int | str | None = None,
-        locale: str | None = None,
-        **kwargs: Any,
+        profile_url: OrXCom[str],
+        content: OrXCom[str | None] = None,
+        topic: OrXCom[str | None] = None,
+        intent: OrXCom[str | None] = None,
+        account_id: OrXCom[str | None] = None,
+        post_limit: OrXCom[int | str | None] = None,
+        locale: OrXCom[str | None] = None,
+        **kwargs: Unpack[OutreachArgs],
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(account_id=account_id, **kwargs)
         self.profile_url = profile_url
         self.content = content
         self.topic = topic

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from airflow.providers.common.compat.sdk import DAG, task
 
+from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
 from airflow_provider_revor.retry_policy import RevorRetryPolicy
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
@@ -42,6 +43,19 @@ with DAG("typed", schedule=None):
     SendableAccountSensor(task_id="that", account_id=gate.output["account_id"], revor_conn_id=lead)
     OutreachJobSensor(task_id="job", job_id=lead, deferrable=True, soft_fail=True)
     OutreachJobSensor.partial(task_id="jobs").expand(job_id=lead)
+    EMAIL = {"subject": "Hello", "text": "Hello {{ params.name }}"}
+    OutreachDispatchOperator(
+        task_id="send",
+        account_id=gate.output["account_id"],
+        channel="email",
+        recipient=lead,
+        content=EMAIL,
+        min_channel_task_interval_seconds=(180, 360),
+        wait_for_completion=False,
+        on_failure_callback=on_failure,
+    )
+    OutreachDispatchOperator.partial(task_id="all", channel="email").expand_kwargs(lead)
+    LinkedInPostLikeOperator(task_id="like", profile_url=lead, topic="hiking", account_id=gate.output["account_id"])
 
     SendableAccountSensor()  # type: ignore[call-arg]
     SendableAccountSensor(task_id="x", deferable=True)  # type: ignore[call-arg]
@@ -52,3 +66,15 @@ with DAG("typed", schedule=None):
     SendableAccountSensor(task_id="x", channel=5)  # type: ignore[arg-type]
     OutreachJobSensor(task_id="x")  # type: ignore[call-arg]
     OutreachJobSensor(task_id="x", job_id="job_1", start_from_trigger=True)  # type: ignore[call-arg]
+    OutreachDispatchOperator(task_id="x", account_id="a", channel="email", recipient={})  # type: ignore[call-arg]
+    OutreachDispatchOperator(  # type: ignore[call-arg]
+        task_id="x", account_id="a", channel="email", recipient={}, content=EMAIL, wait_for_completon=False
+    )
+    OutreachDispatchOperator(
+        task_id="x",
+        account_id="a",
+        channel="email",
+        recipient="ada@example.com",  # type: ignore[arg-type]
+        content=EMAIL,
+    )
+    LinkedInPostLikeOperator(task_id="x", profile_url="u", topic=lead, post_limt=5)  # type: ignore[call-arg]
