@@ -21,11 +21,13 @@ class OutreachDispatchOperator(OutreachOperator):
     """
     Send a message to a person, once and only once, and wait until it has been sent.
 
-    Revor makes a job of it. The idempotency key says who is written to, in which Dag run, by which task: a retry, a
-    crash, a mapped list in another order or with someone in it twice find the job that was made before. Only when that
-    job has failed or was cancelled does the next try send anew. A task that is cleared after a success sends nothing;
-    one that is cleared after a failure sends again. Another text for the same person, by the same task in the same run,
-    is a conflict: nothing is sent, and the task fails.
+    Revor makes a job of it. The idempotency key says who is written to, in which Dag run, by which task, so a retry, a
+    crash, or a mapped list in another order finds the job that was made before. On Airflow 3.3+ the task also records
+    its job in the task state store, and its next try asks for that job before it sends anything.
+
+    A job that failed or was cancelled is sent again only in the first try after the task was cleared, or by a retry if
+    Revor says that trying again may help. On Airflow 3.3+ the message may be corrected before the task is cleared; up
+    to 3.2, another message under the same key is a conflict. Clearing a task that succeeded sends nothing.
 
     A failed job fails the task, without retries unless Revor says that trying again may help. Pushes the job's dict,
     which holds nothing of the message, and its id as the XCom ``job_id``.
