@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASSET_WATCHERS",
+    "CLI_COMMANDS",
     "FORM_FROM_PROVIDER_INFO",
     "RETRY_POLICIES",
     "SHARED_POLLS",
@@ -42,6 +43,10 @@ RETRY_POLICIES = _AIRFLOW >= (3, 3)
 
 # Whether a connection's form is drawn from the provider info, without importing the hook.
 FORM_FROM_PROVIDER_INFO = _AIRFLOW >= (3, 2)
+
+
+# Whether the command line takes commands of providers.
+CLI_COMMANDS = _AIRFLOW >= (3, 2)
 
 
 class Log(Protocol):
