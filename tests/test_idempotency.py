@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections import Counter
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,99 +32,6 @@ recipients = st.one_of(
 )
 tasks = st.tuples(names, names, names, recipients)
 
-SAME = {
-    "an address": (
-        {"address": "ada@example.com"},
-        [
-            {"address": "Ada@Example.COM"},
-            {"address": " ada@example.com\n"},
-            {"address": "mailto:ada@example.com"},
-            {"address": "\uff41da@example.com"},
-            {"address": "ada@example.com", "name": "Ada", "phone": "+1 202 555 0123"},
-        ],
-    ),
-    "a profile": (
-        {"profile_url": "https://www.linkedin.com/in/ada-l"},
-        [
-            {"profile_url": url}
-            for url in (
-                "http://linkedin.com/in/ada-l",
-                "linkedin.com/in/ada-l",
-                "//www.linkedin.com/in/ada-l/",
-                "https://de.linkedin.com/in/Ada-L",
-                "https://m.linkedin.com/in/ada-l/en",
-                "https://www.linkedin.com:443/in/ada-l?utm_source=x#about",
-                "www.linkedin.com/in/ada-l?from=https://example.com/x",
-                "HTTPS://WWW.LINKEDIN.COM/in/ada%2Dl",
-            )
-        ],
-    ),
-    "a profile beyond ASCII": (
-        {"profile_url": "https://www.linkedin.com/in/émilie"},
-        [
-            {"profile_url": "https://www.linkedin.com/in/%C3%A9milie"},
-            {"profile_url": "https://www.linkedin.com/in/%C3%89milie"},
-            {"profile_url": "https://www.linkedin.com/in/e%CC%81milie"},
-            {"profile_url": "https://www.linkedin.com/in/E\u0301MILIE"},
-        ],
-    ),
-    "a phone": (
-        {"phone": "+49 30 1234567"},
-        [
-            {"phone": text}
-            for text in (
-                "+49301234567",
-                "0049 30 1234567",
-                "+49 (0)30 123-45.67",
-                "tel:+49-30-1234567",
-                "\u202a+49 30 1234567\u202c",
-                "４９301234567",
-            )
-        ],
-    ),
-}
-
-
-@pytest.mark.parametrize("who", SAME)
-def test_all_spellings_of_a_person_are_one_person(who):
-    first, others = SAME[who]
-    for other in others:
-        assert person(other) == person(first), other
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ({"address": "ada@example.com"}, {"address": "ada@example.org"}),
-        ({"address": "ada+x@example.com"}, {"address": "ada@example.com"}),
-        ({"profile_url": "https://linkedin.com/in/ada"}, {"profile_url": "https://linkedin.com/in/ada-1"}),
-        ({"profile_url": "https://linkedin.com/in/ada"}, {"profile_url": "https://example.com/in/ada"}),
-        ({"profile_url": "linkedin.com/profile/view?id=1"}, {"profile_url": "linkedin.com/profile/view?id=2"}),
-        ({"phone": "+49 30 1"}, {"phone": "+49 30 2"}),
-        ({"phone": "ada"}, {"phone": "bob"}),
-        ({"phone": "1"}, {"address": "1"}),
-    ],
-)
-def test_two_persons_are_two(one, other):
-    assert person(one) != person(other)
-
-
-@given(addresses, st.sampled_from([str.upper, str.title, str.lower]), st.sampled_from(["", " ", "\n"]))
-def test_an_address_is_the_same_however_it_is_written(address, write, space):
-    assert person({"address": f"{space}{write(address)}{space}"}) == person({"address": address})
-
-
-@given(digits, st.lists(st.sampled_from(" -.()/"), max_size=20))
-def test_a_phone_is_the_same_however_it_is_grouped(number, signs):
-    grouped = "".join(f"{sign}{digit}" for digit, sign in zip(number, [*signs, *" " * 20], strict=False))
-    assert person({"phone": f"+{grouped.replace('(0)', '0')}"}) == person({"phone": number})
-
-
-@given(slugs, st.sampled_from(["", "www.", "de.", "m."]), st.sampled_from(["", "/", "/en", "?a=b", "#c", "/?a=://"]))
-def test_a_profile_is_the_same_wherever_the_link_was_found(slug, host, tail):
-    link = {"profile_url": f"{host}linkedin.com/in/{slug}{tail}"}
-    assert person(link) == person({"profile_url": f"https://www.linkedin.com/in/{slug.upper()}"})
-
 
 @given(tasks, tasks)
 def test_another_dag_run_task_or_person_is_another_key(one, other):
@@ -149,12 +55,6 @@ def test_whatever_names_a_person_makes_a_key_that_can_be_sent_and_tells_nothing(
     key = task_key("d", "r", "t", {field: text})
     assert Request("POST", "x", idempotency_key=attempt_key(key, 12)).headers["Idempotency-Key"]
     assert len(key) == len("airflow-") + 64
-
-
-def test_nobody_is_no_person():
-    for nobody in ({}, {"address": ""}, {"name": "Ada"}):
-        with pytest.raises(ValueError, match="an address, a profile_url or a phone"):
-            person(nobody)
 
 
 @given(recipients, st.sets(st.integers(1, 50), min_size=2))

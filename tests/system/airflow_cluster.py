@@ -117,7 +117,7 @@ class AirflowCluster:
         self.components: list[Component] = []
         self._database = home / "airflow.db"
         self._fernet = Fernet(key := Fernet.generate_key())
-        self._url = f"http://{HOST}:{(port := _free_port())}"
+        self._url = f"http://{HOST}:{(port := free_port())}"
         self._http = requests.Session()
         self._http.trust_env = False
 
@@ -148,7 +148,7 @@ class AirflowCluster:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}?timeout=20",
+            **self._services(),
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
             # A killed triggerer's gates are taken over after so many seconds.
@@ -160,11 +160,15 @@ class AirflowCluster:
             **(config or {}),
         }
 
+    def _services(self) -> dict[str, str]:
+        """The options that say where the database is, and whatever else is behind Airflow."""
+        return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}?timeout=20"}
+
     def __enter__(self) -> Self:
         try:
             self._migrate()
             self.api_server = self._start("api-server", "--workers", "1")
-            self.scheduler = self._start("scheduler", "--skip-serve-logs")
+            self.scheduler = self.start_scheduler()
             self.dag_processor = self._start("dag-processor")
             self.start_triggerer()
             self.wait_until(self._healthy, "a healthy Airflow")
@@ -187,6 +191,10 @@ class AirflowCluster:
             # Each, whatever becomes of the others; the api-server last, since tasks talk to it to the end.
             for component in self.components:
                 stack.callback(component.stop)
+
+    def start_scheduler(self) -> Component:
+        """Start one more scheduler."""
+        return self._start("scheduler", "--skip-serve-logs")
 
     def start_triggerer(self) -> Component:
         """Start one more triggerer; returns when it runs."""
@@ -276,9 +284,13 @@ class AirflowCluster:
             task_id,
             map_index,
         )
-        if os.getsid(task["pid"]) != self.scheduler.pid:
+        if os.getsid(task["pid"]) not in self._task_sessions():
             raise RuntimeError(f"process {task['pid']} is none of this Airflow's tasks")
         os.kill(task["pid"], signal.SIGKILL)
+
+    def _task_sessions(self) -> set[int]:
+        """The sessions that task processes belong to."""
+        return {self.scheduler.pid}
 
     # What people do
 
@@ -342,6 +354,9 @@ class AirflowCluster:
         subprocess.run(
             [sys.executable, "-m", "airflow", "db", "migrate"], env=self._env, check=True, stdout=subprocess.DEVNULL
         )
+        self._prepare_database()
+
+    def _prepare_database(self) -> None:
         with closing(sqlite3.connect(self._database)) as database:
             # Stays in the file: readers and a writer don't hold each other up.
             database.execute("PRAGMA journal_mode = WAL")
@@ -353,7 +368,7 @@ class AirflowCluster:
             return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         return listener.getsockname()[1]
