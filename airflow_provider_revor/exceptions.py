@@ -1,77 +1,104 @@
 """
-What can go wrong between a task and Revor, and what each error means for the task that meets it.
+The errors of this provider, and what each one means for the task that meets it.
 
 .. code-block:: text
 
     AirflowException
     └── RevorError
-        ├── RevorTransientError            may heal by itself: Airflow retries the task, a gate goes on waiting
-        │   ├── RevorRateLimitError        429: asked too often; ``retry_after`` says how long to stay away
-        │   ├── RevorServerError           5xx, 408: Revor could not answer
-        │   ├── RevorConnectionError       no answer at all: network, DNS, TLS, timeouts
-        │   └── RevorResponseError         an answer that is not the documented JSON
+        ├── RevorTransientError            may pass: Airflow retries the task, a gate keeps waiting
+        │   ├── RevorRateLimitError        429, or too many jobs at once; ``retry_after`` says how long to wait
+        │   ├── RevorServerError           5xx, 408: Revor could not respond
+        │   ├── RevorConnectionError       no response: network, DNS, TLS, timeouts
+        │   └── RevorResponseError         a response that is not the documented JSON, of whatever status below 500
         ├── RevorMissingConnectionError    Airflow found no such connection, or could not read it
-        ├── RevorNotFoundError             404
-        ├── RevorConflictError             409
+        ├── RevorNotFoundError             404: the account, job or endpoint does not exist
+        ├── RevorConflictError             409: the account does not fit the request, or cannot be used now
         │   └── RevorIdempotencyConflictError  other content under an idempotency key that was used before  (*)
-        ├── RevorJobError                  an outreach job failed or was cancelled; trying again may help
+        ├── RevorJobError                  an outreach job failed or was cancelled; a retry may help
         │   └── RevorJobFailedError        … and Revor does not say so                                     (*)
-        ├── RevorJobTimeoutError           an outreach job has not ended in the time that a task waits for it
-        ├── RevorRequestError              400 and every other 4xx           (*)
-        ├── RevorAuthenticationError       401: no key, or not a valid one   (*)
-        ├── RevorPermissionError           403: the key may not do this      (*)
-        ├── RevorConfigurationError        the Airflow connection cannot be used as it is  (*)
-        └── RevorValueError                a bad argument, found before any request; also a ``ValueError``  (*)
+        ├── RevorJobTimeoutError           an outreach job did not end in the time that a task waits for it
+        ├── RevorRequestError              400, 422 and other 4xx: the request is rejected                 (*)
+        ├── RevorAuthenticationError       401: no API key, or not a valid one                             (*)
+        ├── RevorPermissionError           403: the API key lacks a permission                             (*)
+        ├── RevorPlanError                 credits are used up, or the plan lacks the feature              (*)
+        ├── RevorConfigurationError        the Airflow connection cannot be used as it is                  (*)
+        └── RevorValueError                a bad argument, found before any request; also a ``ValueError`` (*)
 
-    (*) also an ``AirflowFailException``: trying again cannot help, so the task fails at once, without retries.
+    (*) also an ``AirflowFailException``: a retry cannot help, so the task fails at once, without retries.
 
-Every message names Revor's code and message, the request id, the method and path, the Airflow connection and
-what to do next. None holds the API key.
+A status means this only in Revor's own envelope. A 4xx without it, such as a proxy's login page, is a
+:class:`RevorResponseError`. Where a code says more than the status, the code decides.
+
+A message begins with what is wrong and on which connection, then says what to do, and ends with the technical rest:
+``The API key is not valid on connection 'revor_default'. Put a valid one into … [GET /api/v1/connect/accounts: 401
+api_key_invalid, request_id req_1]``. No error holds the API key.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 
 class RevorError(AirflowException):
     """
-    Base of everything that this provider raises.
+    Base class of everything that this provider raises.
 
-    :param message: What happened, on which connection, and what to do next.
-    :param code: Revor's error code, such as ``api_key_invalid``; None if Revor gave none.
-    :param status_code: The HTTP status of the answer; None if there was no answer.
-    :param request_id: What Revor's support asks for; None if Revor gave none.
-    :param retry_after: Seconds that Revor asks to stay away; None if it did not ask.
+    :param message: The whole message: what is wrong, what to do, and the technical rest.
+    :param reason: What is wrong and on which connection, in one sentence. Default: the message.
+    :param advice: What to do; None if the message does not keep it apart.
+    :param code: Revor's error code, such as ``api_key_invalid``; None if there is none.
+    :param status_code: The HTTP status of the response; None if there was no response.
+    :param request_id: The id that Revor's support asks for; None if there is none.
+    :param retry_after: Seconds to wait before the next request, as Revor asked; None if it did not ask.
     """
 
     def __init__(
         self,
         message: str,
         *,
+        reason: str | None = None,
+        advice: str | None = None,
         code: str | None = None,
         status_code: int | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.reason = message if reason is None else reason
+        self.advice = advice
         self.code = code
         # AirflowException declares its own ``status_code`` for the REST API's use.
         self.status_code: int | None = status_code  # type: ignore[assignment]
         self.request_id = request_id
         self.retry_after = retry_after
 
+    @classmethod
+    def of(cls, reason: str, advice: str, technical: str, words: str | None = None, **known: Any) -> Self:
+        """
+        Return an error whose message is made of its parts.
+
+        :param reason: What is wrong and on which connection, in one sentence.
+        :param advice: What to do.
+        :param technical: The rest, such as method, path, status, code and request id.
+        :param words: What the response says, where the reason does not quote it.
+        :param known: ``code``, ``status_code``, ``request_id`` and ``retry_after``, where they are known.
+        """
+        quoted = f' The response says: "{words}"' if words else ""
+        return cls(f"{reason} {advice}{quoted} [{technical}]", reason=reason, advice=advice, **known)
+
     def as_dict(self) -> dict[str, Any]:
         """
         Return this error as plain JSON, to carry it from a trigger to the worker.
 
-        :return: What :func:`error_from_dict` turns back into an error of the same class.
+        :return: The dict that :func:`error_from_dict` turns back into an error of the same class.
         """
         return {
             "error": type(self).__name__,
             "message": str(self),
+            "reason": self.reason,
+            "advice": self.advice,
             "code": self.code,
             "status_code": self.status_code,
             "request_id": self.request_id,
@@ -80,23 +107,31 @@ class RevorError(AirflowException):
 
 
 class RevorTransientError(RevorError):
-    """May heal by itself: Airflow retries the task, a gate goes on waiting."""
+    """May pass by itself: Airflow retries the task, a gate keeps waiting."""
 
 
 class RevorRateLimitError(RevorTransientError):
-    """429: asked too often. All keys of one Revor user share a limit."""
+    """
+    Too many requests (429) or too many jobs at once: wait ``retry_after`` seconds, then try again.
+
+    All keys of one Revor user share their limits.
+    """
 
 
 class RevorServerError(RevorTransientError):
-    """5xx (or 408): Revor could not answer."""
+    """Revor, or a gateway before it, could not respond (5xx, 408): try again later."""
 
 
 class RevorConnectionError(RevorTransientError):
-    """No answer at all: network, DNS, TLS, timeouts."""
+    """No response: network, DNS, TLS, timeouts."""
 
 
 class RevorResponseError(RevorTransientError):
-    """An answer that is not the documented JSON: a proxy's page, a cut body, a missing or mistyped field."""
+    """
+    A response that is not the documented JSON: a proxy's page, a cut body, a missing or mistyped field.
+
+    Whoever sent it, it is not Revor's word, so it fails nothing for good.
+    """
 
 
 class RevorMissingConnectionError(RevorError):
@@ -109,47 +144,51 @@ class RevorMissingConnectionError(RevorError):
 
 
 class RevorNotFoundError(RevorError):
-    """404: what was asked for does not exist."""
+    """The account, job or endpoint does not exist (404): Airflow retries the task, a gate fails."""
 
 
 class RevorConflictError(RevorError):
-    """409: an idempotency conflict, or an account that does not fit the request."""
+    """The account does not fit the request, or cannot be used now (409): Airflow retries the task."""
 
 
 class RevorIdempotencyConflictError(RevorConflictError, AirflowFailException):
-    """409 ``idempotency_conflict``: something else was sent under this idempotency key before."""
+    """Other content was sent under this idempotency key before: nothing was sent now, and the task fails at once."""
 
 
 class RevorJobError(RevorError):
-    """An outreach job failed, and Revor says that trying again may help."""
+    """An outreach job failed, and Revor says that a retry may help: Airflow retries the task."""
 
 
 class RevorJobFailedError(RevorJobError, AirflowFailException):
-    """An outreach job failed or was cancelled, and Revor does not say that trying again may help."""
+    """An outreach job failed or was cancelled, and a retry would not help: the task fails at once."""
 
 
 class RevorJobTimeoutError(RevorError):
-    """An outreach job has not ended in the time that a task waits for it; it goes on in Revor."""
+    """An outreach job did not end in the time that a task waits for it; it continues in Revor."""
 
 
 class RevorRequestError(RevorError, AirflowFailException):
-    """400, and every 4xx without a class of its own: the request itself is refused."""
+    """Revor rejects the request itself (400, 422, other 4xx): the task fails at once."""
 
 
 class RevorAuthenticationError(RevorError, AirflowFailException):
-    """401: the API key is missing or invalid."""
+    """The API key is missing or not valid (401): the task fails at once."""
 
 
 class RevorPermissionError(RevorError, AirflowFailException):
-    """403: the API key lacks a permission."""
+    """The API key lacks a permission (403): the task fails at once."""
+
+
+class RevorPlanError(RevorError, AirflowFailException):
+    """Credits are used up, or the plan lacks the feature: the task fails at once, and a person must act."""
 
 
 class RevorConfigurationError(RevorError, AirflowFailException):
-    """The Airflow connection has no API key, or holds something that cannot be used."""
+    """The Airflow connection has no API key, or a field that cannot be used: the task fails at once."""
 
 
 class RevorValueError(RevorError, AirflowFailException, ValueError):
-    """A bad argument, found before any request."""
+    """A bad argument, found before any request: the task fails at once."""
 
 
 _CLASSES: dict[str, type[RevorError]] = {
@@ -169,6 +208,7 @@ _CLASSES: dict[str, type[RevorError]] = {
         RevorRequestError,
         RevorAuthenticationError,
         RevorPermissionError,
+        RevorPlanError,
         RevorConfigurationError,
         RevorValueError,
     )
@@ -177,13 +217,15 @@ _CLASSES: dict[str, type[RevorError]] = {
 
 def error_from_dict(value: dict[str, Any]) -> RevorError:
     """
-    Return the error that :meth:`RevorError.as_dict` wrote down.
+    Return the error that :meth:`RevorError.as_dict` wrote.
 
-    :param value: The plain JSON of an error.
+    :param value: The plain JSON of an error; ``reason`` and ``advice`` may be missing, as in older versions.
     :return: An error of the same class; a plain :class:`RevorError` for a class not known here.
     """
     return _CLASSES.get(value["error"], RevorError)(
         value["message"],
+        reason=value.get("reason"),
+        advice=value.get("advice"),
         code=value.get("code"),
         status_code=value.get("status_code"),
         request_id=value.get("request_id"),
