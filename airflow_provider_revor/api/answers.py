@@ -1,5 +1,5 @@
 """
-What an answer of the Revor API means: an envelope, or an error.
+Decoding the responses of the Revor API: an envelope, or an error.
 
 Source: "Basics" of the Revor API reference: envelopes, errors and rate limits.
 """
@@ -8,70 +8,20 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
-from airflow_provider_revor.api.console import API_KEYS_URL, CONNECT_ACCOUNTS_URL
+from airflow_provider_revor.api.errors import NOT_JSON, error_for, technical
+from airflow_provider_revor.api.text import clean_id, plain_text
 from airflow_provider_revor.api.wire import Request, Response
-from airflow_provider_revor.exceptions import (
-    RevorAuthenticationError,
-    RevorConflictError,
-    RevorError,
-    RevorIdempotencyConflictError,
-    RevorNotFoundError,
-    RevorPermissionError,
-    RevorRateLimitError,
-    RevorRequestError,
-    RevorResponseError,
-    RevorServerError,
-    RevorTransientError,
-)
+from airflow_provider_revor.exceptions import RevorResponseError
 
-_LONGEST_TEXT = 500
+__all__ = ["Envelope", "clean_id", "decode", "plain_text", "retry_after"]
+
 # Seconds.
 _CLOCK_TOLERANCE = 3.0
-
-_BY_STATUS: dict[int, tuple[type[RevorError], str]] = {
-    400: (RevorRequestError, "Mend the request: Revor refuses it as it is."),
-    401: (
-        RevorAuthenticationError,
-        f"Put a valid API key into the connection's password; keys are made at {API_KEYS_URL}.",
-    ),
-    403: (
-        RevorPermissionError,
-        "Give the key the permission that this call needs (connect.accounts:read to list Connect accounts) "
-        f"at {API_KEYS_URL}.",
-    ),
-    404: (RevorNotFoundError, "Check the id, and the connection's host."),
-    408: (RevorServerError, "Try again later."),
-    409: (
-        RevorConflictError,
-        "The account may be of another channel, not usable for the moment, or in need of being reconnected: see to it "
-        f"at {CONNECT_ACCOUNTS_URL}.",
-    ),
-    429: (RevorRateLimitError, "Ask less often: all keys of one Revor user share the limit."),
-}
-_BY_CODE: dict[tuple[int, str | None], tuple[type[RevorError], str]] = {
-    (404, "account_not_found"): (
-        RevorNotFoundError,
-        f"Check the account_id against the accounts at {CONNECT_ACCOUNTS_URL}.",
-    ),
-    (404, "external_api_job_not_found"): (
-        RevorNotFoundError,
-        "Check the job's id, and that the connection's key is of the user whose job it is.",
-    ),
-    (409, "idempotency_conflict"): (
-        RevorIdempotencyConflictError,
-        "Something else was asked for under this idempotency key before, and nothing was sent now. By default a task "
-        "writes to a person once in a Dag run, whatever it says: see in Revor what became of the first message. To "
-        "send another text, or from another account, give this person's task an `idempotency_key` of its own.",
-    ),
-}
-_OTHER_4XX = (RevorRequestError, "Mend the request: Revor refuses it as it is.")
-_5XX = (RevorServerError, "Try again later; if it stays, give Revor's support the request id.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +29,20 @@ class Envelope:
     """
     A decoded success.
 
-    :param body: The JSON object, whose ``ok`` is true.
-    :param origin: Which request on which connection it answers, for the messages of errors found later.
-    :param clock_ahead: By how many seconds Revor's clock is ahead of this machine's; 0 if by too few to tell.
+    :param body: The JSON object, whose ``ok`` is true; not in the repr, because it may hold personal data.
+    :param origin: Method and path of the request, for the messages of errors found later.
+    :param clock_ahead: By how many seconds Revor's clock is ahead of this machine's; 0 if the difference is small.
     :param date: The ``Date`` header, in seconds since the epoch by Revor's clock; None if there is none.
+    :param conn_id: The Airflow connection, for the messages of errors found later.
+    :param status: The HTTP status.
     """
 
-    body: dict[str, Any]
+    body: dict[str, Any] = field(repr=False)
     origin: str
     clock_ahead: float = 0.0
     date: float | None = None
+    conn_id: str = ""
+    status: int = 200
 
     @property
     def items(self) -> list[Any]:
@@ -122,11 +76,13 @@ class Envelope:
         :param wanted: What is documented.
         :param value: What is there.
         """
-        request_id = plain_text(self.body.get("request_id"))
-        return RevorResponseError(
-            f"Revor's answer to {self.origin} is not as documented: `{where}` should be {wanted}, not "
-            f"{_KINDS[type(value)]} [request_id {request_id}]. Give Revor's support the request id.",
-            status_code=200,
+        request_id = clean_id(self.body.get("request_id"))
+        return RevorResponseError.of(
+            f"Revor's response on connection {self.conn_id!r} is not as documented: `{where}` should be {wanted}, not "
+            f"{_KINDS[type(value)]}.",
+            "Give Revor's support the request id.",
+            technical(self.origin, self.status, request_id=request_id),
+            status_code=self.status,
             request_id=request_id,
         )
 
@@ -135,21 +91,21 @@ def decode(request: Request, response: Response, conn_id: str) -> Envelope:
     """
     Return the envelope of a success.
 
-    :param request: What was asked.
-    :param response: What came back.
+    :param request: The request.
+    :param response: The response.
     :param conn_id: The Airflow connection, for the messages of errors.
-    :return: The decoded answer.
-    :raises RevorError: the one that the answer means.
+    :return: The decoded response.
+    :raises RevorError: the error that the response means.
     """
-    origin = f"{request.method} {request.path} on connection {conn_id!r}"
+    success = 200 <= response.status < 300
+    origin = f"{request.method} {request.path}"
+    if success and not response.content and request.method != "GET":
+        return Envelope({}, origin, conn_id=conn_id, status=response.status)
     value = _json(response.content)
-    if 200 <= response.status < 300 and not response.content and request.method != "GET":
-        return Envelope({}, origin)
-    if response.status >= 400:
-        raise _refusal(response, value, origin)
-    if 200 <= response.status < 300 and isinstance(value, dict) and value.get("ok") is True:
-        return Envelope(value, origin, _clock_ahead(response), _date(response.headers.get("date", "")))
-    raise _unreadable(response, value, origin)
+    if success and isinstance(value, dict) and value.get("ok") is True:
+        date = _date(response.headers.get("date", ""))
+        return Envelope(value, origin, _clock_ahead(date, response.received_at), date, conn_id, response.status)
+    raise error_for(origin, response, value, conn_id, retry_after(response))
 
 
 _KINDS: dict[type, str] = {
@@ -165,31 +121,33 @@ _KINDS: dict[type, str] = {
 
 def retry_after(response: Response) -> float | None:
     """
-    Return the seconds that an answer asks to stay away.
+    Return the seconds to wait that a response asks for.
 
-    :return: ``Retry-After`` (seconds, or an HTTP date), else ``X-RateLimit-Window-Ms``; None if neither is
-        there, can be read, or lies ahead.
+    ``Retry-After`` may be seconds or an HTTP date, which counts from the response's own ``Date``: this machine's clock
+    may differ. ``X-RateLimit-Window-Ms`` counts on 429 alone, because Revor may send it with any response.
+
+    :return: None if the response does not ask for a wait, or not in a way that can be read.
     """
     asked = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", asked, re.ASCII):
         return float(asked) or None
-    if (date := _date(asked)) is not None:
-        return max(date - response.received_at, 0) or None
-    window = response.headers.get("x-ratelimit-window-ms", "").strip()
+    if (until := _date(asked)) is not None:
+        sent = _date(response.headers.get("date", ""))
+        return max(until - (response.received_at if sent is None else sent), 0) or None
+    window = response.headers.get("x-ratelimit-window-ms", "").strip() if response.status == 429 else ""
     if re.fullmatch(r"\d{1,15}", window, re.ASCII):
         return int(window) / 1000 or None
     return None
 
 
-def _clock_ahead(response: Response) -> float:
-    date = _date(response.headers.get("date", ""))
-    ahead = 0 if date is None else date - response.received_at
-    # The header leaves out fractions of a second, and the answer was under way.
+def _clock_ahead(date: float | None, received_at: float) -> float:
+    ahead = 0 if date is None else date - received_at
+    # The header leaves out fractions of a second, and the response takes time to arrive.
     return ahead if abs(ahead) > _CLOCK_TOLERANCE else 0
 
 
 def _date(value: str) -> float | None:
-    """Return an HTTP date in seconds since the epoch; None if it is none."""
+    """Return an HTTP date in seconds since the epoch; None if it cannot be read."""
     try:
         date = parsedate_to_datetime(value)
         return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
@@ -197,73 +155,8 @@ def _date(value: str) -> float | None:
         return None
 
 
-def _refusal(response: Response, value: Any, origin: str) -> RevorError:
-    status = response.status
-    code, message, request_id = _error_of(value)
-    cls, advice = _BY_CODE.get((status, code)) or _BY_STATUS.get(status) or (_5XX if status >= 500 else _OTHER_4XX)
-    wait = retry_after(response) if issubclass(cls, RevorTransientError) else None
-    if wait is not None:
-        advice = f"Revor asks to stay away for {wait:.0f} s. {advice}"
-    return cls(
-        f"Revor answered {origin} with {status} {code or '(no code)'}: "
-        f"{message or _shape(response)} [request_id {request_id}]. {advice}",
-        code=code,
-        status_code=status,
-        request_id=request_id,
-        retry_after=wait,
-    )
-
-
-def _unreadable(response: Response, value: Any, origin: str) -> RevorResponseError:
-    code, message, request_id = _error_of(value)
-    if 300 <= response.status < 400:
-        what = f"a redirect to {_host_of(response.headers.get('location', ''))}, which is not followed"
-    elif isinstance(value, dict):
-        what = f"an object whose `ok` is not true (code {code}: {message})"
-    else:
-        what = _shape(response)
-    return RevorResponseError(
-        f"Revor answered {origin} with {response.status} and {what}, not with the documented JSON "
-        f"[request_id {request_id}]. Check the connection's host, and what stands between it and Airflow.",
-        code=code,
-        status_code=response.status,
-        request_id=request_id,
-    )
-
-
-def _error_of(value: Any) -> tuple[str | None, str | None, str | None]:
-    """Return the code, message and request id of an error's envelope, however little of it is there."""
-    if not isinstance(value, dict):
-        return None, None, None
-    error = value.get("error")
-    if not isinstance(error, dict):
-        error = {}
-    request_id = plain_text(error.get("request_id")) or plain_text(value.get("request_id"))
-    return plain_text(error.get("code")), plain_text(error.get("message")), request_id
-
-
-def _host_of(location: str) -> str:
-    try:
-        return urlsplit(location).hostname or "the same host"
-    except ValueError:
-        return "an unreadable address"
-
-
-def _shape(response: Response) -> str:
-    kind = response.headers.get("content-type", "").partition(";")[0].strip()
-    return f"{len(response.content)} bytes of {plain_text(kind) or 'no stated type'}"
-
-
 def _json(content: bytes) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
-        return None
-
-
-def plain_text(value: Any) -> str | None:
-    """Return a string of Revor's on one line and of bounded length: it goes into messages and logs."""
-    if not isinstance(value, str) or not value.strip():
-        return None
-    line = " ".join("".join(c if c.isprintable() else " " for c in value[:_LONGEST_TEXT]).split())
-    return line or None
+        return NOT_JSON

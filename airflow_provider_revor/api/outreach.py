@@ -286,6 +286,10 @@ def read_job(envelope: Envelope) -> OutreachJob:
         if not isinstance(item.get(name), (dict, type(None))):
             raise envelope.malformed(f"item.{name}", "an object or null", item[name])
     job = replace(job_from_dict(item), clock_ahead=envelope.clock_ahead, answered_at=envelope.date)
+    if job.error:
+        # Cleaned here: a worker that resumes after the triggerer does not know the API key, which may be quoted.
+        said: dict[str, Any] = {name: plain_text(job.error[name]) for name in ("code", "message") if name in job.error}
+        job = replace(job, error={**job.error, **said})
     if job.result and job.action != _POST_LIKE:
         return replace(job, result={name: job.result[name] for name in _DISPATCH_RESULT if name in job.result})
     return job

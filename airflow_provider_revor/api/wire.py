@@ -97,15 +97,17 @@ def _query(value: Any) -> str:
 @dataclass(frozen=True, slots=True)
 class Response:
     """
-    One answer of the Revor API.
+    One response of the Revor API; its repr does not quote the peer.
 
     :param status: The HTTP status.
     :param headers: The headers, their names in lower case.
     :param content: The body.
-    :param received_at: When it came, in seconds since the epoch: what a date in it is held against.
+    :param received_at: When it came, in seconds since the epoch: what a date in it is compared with.
+    :param unread: What the body is, where it was not read, as in "a body larger than 32 MB".
     """
 
     status: int
-    headers: Mapping[str, str]
-    content: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
     received_at: float
+    unread: str = ""

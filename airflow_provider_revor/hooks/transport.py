@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from airflow_provider_revor import __version__
+from airflow_provider_revor.api.errors import technical
+from airflow_provider_revor.api.text import hide, plain_text
 from airflow_provider_revor.api.wire import Request, Response
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConnectionError, RevorResponseError
 from airflow_provider_revor.hooks.settings import is_proxy
@@ -88,8 +90,11 @@ class SyncTransport:
                     body.add(piece)
         # Each of requests' own errors is an OSError.
         except (OSError, HTTPError) as e:
-            raise _no_answer(request, self._settings, e) from e
-        return body.response(request, answer.status_code)
+            failure = _no_answer(request, self._settings, e)
+        else:
+            return body.response(request, answer.status_code)
+        # Raised here, without a cause or context: the library's error holds the request, and with it the API key.
+        raise failure
 
     def close(self) -> None:
         """Close the session's connections."""
@@ -142,8 +147,11 @@ class AsyncTransport:
                             break
         # The last two are of hosts that only look like some.
         except (httpx.RequestError, OSError, httpx.InvalidURL, UnicodeError) as e:
-            raise _no_answer(request, self._settings, e) from e
-        return body.response(request, answer.status_code)
+            failure = _no_answer(request, self._settings, e)
+        else:
+            return body.response(request, answer.status_code)
+        # Raised here, without a cause or context: the library's error holds the request, and with it the API key.
+        raise failure
 
     async def close(self) -> None:
         """Close the client's connections."""
@@ -154,6 +162,8 @@ def _bearer(settings: Settings) -> Callable[[Any], Any]:
     # requests and httpx both take a callable that gets the request and gives it back. Whatever else is sent
     # with the session, the key goes to the connection's host alone.
     home = _origin(settings.base_url)
+    # A peer that gets the key may repeat it.
+    hide(settings.api_key)
 
     def sign(request: Any) -> Any:
         if _origin(str(request.url)) == home:
@@ -237,12 +247,12 @@ class _Body:
         self._end = time.monotonic() + settings.timeout
         # What is packed more than once is unpacked as a whole, however large that is.
         plain = self._headers.get("content-encoding", "").strip().lower() in ("", "identity", *_ENCODINGS)
-        self._refused = "" if plain else "is compressed in a way that was not asked for"
+        self._unread = "" if plain else "a body that is compressed in a way that was not asked for"
 
     @property
     def readable(self) -> bool:
         """Whether more of it is wanted."""
-        return not self._refused
+        return not self._unread
 
     def add(self, piece: bytes) -> bool:
         """Keep a piece; return whether more of it is wanted."""
@@ -251,28 +261,25 @@ class _Body:
         self._room -= len(piece)
         self._pieces.append(piece)
         if self._room < 0:
-            self._refused = (
-                f"is larger than {self._settings.max_response_mb:g} MB. Ask for less, such as one channel; or allow "
-                "more with the connection's extra `max_response_mb`"
-            )
+            self._unread = f"a body larger than {self._settings.max_response_mb:g} MB"
         return self.readable
 
     def response(self, request: Request, status: int) -> Response:
-        """Return the answer; of a refusal that cannot be read, its status tells enough."""
-        content = b"" if self._refused else b"".join(self._pieces)
-        if status < 300 and self._refused:
-            raise RevorResponseError(
-                f"Revor's answer to {request.method} {request.path} on connection {self._settings.conn_id!r} was not "
-                f"read: it {self._refused}.",
+        """Return the response; that of an error may do without its body, because the status says enough."""
+        content = b"" if self._unread else b"".join(self._pieces)
+        if status < 300 and self._unread:
+            raise RevorResponseError.of(
+                f"The response on connection {self._settings.conn_id!r} was not read: it has {self._unread}.",
+                "Ask for less, such as one channel; or allow more with the connection's extra `max_response_mb`."
+                if self._room < 0
+                else "Check the connection's host, and what stands between it and Airflow.",
+                technical(f"{request.method} {request.path}", status),
                 status_code=status,
             )
         if status < 300 and status != 204 and not content and self._headers.keys().isdisjoint(_LENGTHS):
             # To requests, an end within the headers is their end.
             raise _no_answer(request, self._settings, ConnectionError("the connection was closed"))
-        # What refuses a key may quote it, and what it says goes into messages and logs.
-        if (key := self._settings.api_key.encode()) in content:
-            content = content.replace(key, b"***")
-        return Response(status, self._headers, content, time.time())
+        return Response(status, self._headers, content, time.time(), self._unread)
 
 
 def _no_answer(request: Request, settings: Settings, error: Exception) -> RevorConnectionError:
@@ -282,8 +289,11 @@ def _no_answer(request: Request, settings: Settings, error: Exception) -> RevorC
         link = following
         cause = link if isinstance(link, OSError) else cause
     timed_out = isinstance(cause, TimeoutError) or "Timeout" in type(error).__name__
-    why = f"timed out after {settings.timeout:g} s" if timed_out else str(cause) or type(cause).__name__
-    return RevorConnectionError(
-        f"No answer from {settings.base_url} to {request.method} {request.path} on connection "
-        f"{settings.conn_id!r}: {why}. Check the connection's host, and the network and proxies from this machine."
+    # Libraries quote the status line or the header that they could not read.
+    said = plain_text(str(cause)) or type(cause).__name__
+    why = f"timed out after {settings.timeout:g} s" if timed_out else said
+    return RevorConnectionError.of(
+        f"No response from {settings.base_url} on connection {settings.conn_id!r}: {why.rstrip('.')}.",
+        "Check the connection's host, and the network and proxies from this machine.",
+        technical(f"{request.method} {request.path}"),
     )

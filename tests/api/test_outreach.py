@@ -15,10 +15,12 @@ from airflow_provider_revor.api.answers import Envelope, decode
 from airflow_provider_revor.api.outreach import (
     OutreachJob,
     dispatch_request,
+    job_from_dict,
     job_request,
     post_like_request,
     read_job,
 )
+from airflow_provider_revor.api.text import hide
 from airflow_provider_revor.api.wire import Request
 
 EMAIL = ("acc_1", "email", {"address": "ada@example.com"}, {"subject": "Hello", "text": "Grüße"})
@@ -349,3 +351,11 @@ def test_a_refusal_says_what_to_do(status, code, cls, advice):
         decode(dispatch_request(*EMAIL), response(status, refusal(code)), "c")
     assert type(caught.value) is cls
     assert "ada@example.com" not in str(caught.value)
+
+
+def test_why_a_job_failed_is_cleaned_where_the_key_is_known():
+    hide("sk-revor-0a1b2c3d4e5f")
+    error = {"code": "odd\n", "message": "The key sk-revor-0a1b2c3d4e5f is odd.", "retryable": True, "x": "\n"}
+    found = read(job(status="failed", error=error))
+    assert found.error == {"code": "odd", "message": "The key *** is odd.", "retryable": True, "x": "\n"}
+    assert job_from_dict(found.as_dict()).error == found.error

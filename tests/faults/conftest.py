@@ -36,7 +36,7 @@ def stage(connect, monkeypatch, certificates):
         stage.healthy = healthy
         peers = []
 
-        def set_up(row, lasts=None):
+        def set_up(row, lasts=None, after=1):
             tls = certificate if row.place in ("tls", "trusted") else None
             peer = Peer(lambda method, path: row.answer(kind(path)), tls)
             peers.append(peer.__enter__())
@@ -46,7 +46,7 @@ def stage(connect, monkeypatch, certificates):
                 "http": f"https://127.0.0.1:{peer.port}",
             }.get(row.place, peer.url)
             trust = {"verify": str(ca)} if row.place == "trusted" else {}
-            stage.begin({"host": host, "extra": {**row.extra, **trust}}, lasts)
+            stage.begin({"host": host, "extra": {**row.extra, **trust}}, lasts, after)
             stage.peer = peer
             return stage
 

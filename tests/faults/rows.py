@@ -19,7 +19,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encodi
 CUT = CHUNKED + b'1a\r\n{"ok": true, "items": [], '
 SLOW = http(200, {"ok": True, "items": [], "item": {}})
 SLOWER = "Ask less often: a longer `poke_interval`; deferrable gates on Airflow 3.3 share one request."
-LATER = "Nothing; if it stays, give Revor's support the request id."
+LATER = "Nothing; if it persists, give Revor's support the request id."
 NETWORK = "Check the connection's host, and the network and proxies from the machine in the message."
 
 
@@ -43,29 +43,35 @@ def to_itself(kind: str) -> Answer:
     return send(http(302, b"", Location=path))
 
 
-def _limit(name, answer, hook, wait, says="429 api_rate_limit_exceeded: Too many requests"):
+def _limit(name, answer, hook, wait, says="Too many requests were sent.*429 api_rate_limit_exceeded"):
     return Row(name, answer, e.RevorRateLimitError, says, hook, wait, SLOWER)
 
 
 RATE_LIMITS = [
-    _limit("429, `Retry-After: 7`", limited(Retry_After="7"), Asks(4, 21), WAITS, "stay away for 7 s"),
-    _limit("429, `Retry-After: 90`", limited(Retry_After="90"), ONCE, Asks(4, 240), "stay away for 90 s"),
-    _limit("429, `Retry-After` an HTTP date, 50 s ahead", limited_until(50), Asks(4, 150), WAITS, "away for (49|50) s"),
+    _limit("429, `Retry-After: 7`", limited(Retry_After="7"), Asks(4, 21), WAITS, "Wait at least 7 s"),
+    _limit("429, `Retry-After: 90`", limited(Retry_After="90"), ONCE, Asks(4, 240), "Wait at least 90 s"),
+    _limit(
+        "429, `Retry-After` an HTTP date, 50 s ahead", limited_until(50), Asks(4, 150), WAITS, "Wait at least (50|49) s"
+    ),
     _limit("429, `Retry-After` an HTTP date, past", limited_until(-3600), AGAIN, WAITS),
     _limit(
         "429, `Retry-After` a thousand years ahead",
         limited(Retry_After="31556952000"),
         ONCE,
         Asks(4, 60 + 2 * 86_400),
-        "stay away for 31556952000 s",
+        "Wait at least 31556952000 s",
     ),
     _limit("429, `Retry-After` malformed", limited(Retry_After="soon"), AGAIN, WAITS),
     _limit("429, `Retry-After` negative", limited(Retry_After="-5"), AGAIN, WAITS),
     _limit(
-        "429, `X-RateLimit-Window-Ms: 5000` alone", limited(X_RateLimit_Window_Ms="5000"), Asks(4, 15), WAITS, "for 5 s"
+        "429, `X-RateLimit-Window-Ms: 5000` alone",
+        limited(X_RateLimit_Window_Ms="5000"),
+        Asks(4, 15),
+        WAITS,
+        "Wait at least 5 s",
     ),
     _limit("429, without any hint", limited(), AGAIN, WAITS),
-    _limit("429, without a body", answers(429, b""), AGAIN, WAITS, r"429 \(no code\): 0 bytes of application/json"),
+    _limit("429, without a body", answers(429, b""), AGAIN, WAITS, "the response was an empty body"),
 ]
 
 
@@ -75,12 +81,17 @@ def _down(name, answer, says, hook=AGAIN, wait=WAITS):
 
 PROXYS_PAGE = http(502, b"<html>Bad gateway</html>", Content_Type="text/html; charset=utf-8")
 FAILURES = [
-    _down("500", answers(500, refusal("internal_error", "Oops.")), "500 internal_error: Oops", ONCE),
-    _down("502, a proxy's HTML", whatever(send(PROXYS_PAGE)), r"502 \(no code\): 24 bytes of text/html"),
-    _down("503", answers(503, refusal("unavailable", "Later.")), "503 unavailable: Later"),
-    _down("503, `Retry-After: 3`", answers(503, refusal(), Retry_After="3"), "stay away for 3 s", Asks(4, 9)),
-    _down("504", answers(504, b""), r"504 \(no code\): 0 bytes"),
-    _down("408", answers(408, refusal("timeout", "Slow.")), "408 timeout: Slow", ONCE),
+    _down("500", answers(500, refusal("internal_error", "Oops.")), "Revor could not respond.*: Oops", ONCE),
+    _down("502, a proxy's HTML", whatever(send(PROXYS_PAGE)), "the response was an HTML page"),
+    _down("503", answers(503, refusal("unavailable", "Later.")), "Revor could not respond.*: Later"),
+    _down("503, `Retry-After: 3`", answers(503, refusal(), Retry_After="3"), "Wait at least 3 s", Asks(4, 9)),
+    _down("504", answers(504, b""), "the response was an empty body"),
+    _down(
+        "502, `X-RateLimit-Window-Ms: 3600000`",
+        answers(502, refusal(), X_RateLimit_Window_Ms="3600000"),
+        "Revor could not respond",
+    ),
+    _down("408", answers(408, refusal("timeout", "Slow.")), "The request took too long to arrive.*: Slow", ONCE),
 ]
 
 
@@ -92,17 +103,17 @@ NOTHING = whatever(send(b""))
 LOST = [
     _lost("connection refused", NOTHING, "Connection refused|Errno 111", place="closed"),
     _lost("the host's name is not known (DNS)", NOTHING, "Name or service not known", place="nowhere"),
-    _lost("connection closed without an answer", NOTHING, "No answer from"),
-    _lost("connection reset before the answer", whatever(reset()), "No answer from"),
-    _lost("connection reset in the middle of the answer", whatever(reset(WHOLE[:-40])), "No answer from"),
-    _lost("connection closed within the headers", whatever(send(WHOLE[:30])), "No answer from"),
-    _lost("a truncated body", whatever(send(WHOLE[:-40])), "No answer from"),
-    _lost("a truncated body, in chunks", whatever(send(CUT)), "No answer from"),
+    _lost("connection closed without an answer", NOTHING, "No response from"),
+    _lost("connection reset before the answer", whatever(reset()), "No response from"),
+    _lost("connection reset in the middle of the answer", whatever(reset(WHOLE[:-40])), "No response from"),
+    _lost("connection closed within the headers", whatever(send(WHOLE[:30])), "No response from"),
+    _lost("a truncated body", whatever(send(WHOLE[:-40])), "No response from"),
+    _lost("a truncated body, in chunks", whatever(send(CUT)), "No response from"),
     _lost("no answer within `timeout`", whatever(stall()), "timed out after 0.05 s", extra=SHORT),
     _lost("a stalled answer", whatever(stall(WHOLE[:-40])), "timed out after 0.05 s", extra=SHORT),
     _lost("a body slower than `timeout`", whatever(drip(SLOW, 0.02)), "timed out after 0.05 s", extra=SHORT),
-    _lost("gzip that is none", answers(200, b"no gzip", Content_Encoding="gzip"), "No answer from"),
-    _lost("not HTTP at all", whatever(send(b"SSH-2.0-OpenSSH_9.6\r\n")), "No answer from"),
+    _lost("gzip that is none", answers(200, b"no gzip", Content_Encoding="gzip"), "No response from"),
+    _lost("not HTTP at all", whatever(send(b"SSH-2.0-OpenSSH_9.6\r\n")), "No response from"),
 ]
 
 BUNDLE = "Set the extra `verify` to the file of the company's CA."
@@ -110,7 +121,7 @@ FINE = each(listing(item()), resource(job()))
 TLS = [
     _lost("a certificate of a CA that is not trusted", NOTHING, "certificate verify failed", BUNDLE, place="tls"),
     Row("the same, with `verify` set to that CA", FINE, None, "", ONCE, ENDS, BUNDLE, place="trusted"),
-    _lost("TLS asked of a server that speaks plain HTTP", NOTHING, "No answer from", BUNDLE, place="http"),
+    _lost("TLS asked of a server that speaks plain HTTP", NOTHING, "No response from", BUNDLE, place="http"),
 ]
 
 
@@ -120,17 +131,25 @@ def _elsewhere(name, answer, says, **more):
 
 
 REDIRECTS = [
-    _elsewhere("301 to another host", moved(301, "https://other.example/x"), "301 and a redirect to other.example"),
-    _elsewhere("302 to another host", moved(302, "https://other.example/x"), "302 and a redirect to other.example"),
+    _elsewhere(
+        "301 to another host",
+        moved(301, "https://other.example/x"),
+        "a redirect to other.example, which is not followed",
+    ),
+    _elsewhere(
+        "302 to another host",
+        moved(302, "https://other.example/x"),
+        "a redirect to other.example, which is not followed",
+    ),
     _elsewhere(
         "302 from https to http",
         moved(302, "http://127.0.0.1/x"),
-        "302 and a redirect to 127.0.0.1, which is not followed",
+        "a redirect to 127.0.0.1, which is not followed",
         place="trusted",
     ),
-    _elsewhere("302 to itself", to_itself, "302 and a redirect to the same host, which is not followed"),
-    _elsewhere("307 without a `Location`", answers(307, b""), "307 and a redirect"),
-    _elsewhere("304", answers(304, b""), "304 and a redirect"),
+    _elsewhere("302 to itself", to_itself, "a redirect to the same host, which is not followed"),
+    _elsewhere("307 without a `Location`", answers(307, b""), "a redirect to the same host, which is not followed"),
+    _elsewhere("304", answers(304, b""), "a redirect to the same host, which is not followed"),
 ]
 
 
@@ -139,17 +158,15 @@ def _refused(name, answer, error, says, do, **more):
 
 
 KEY = "Put a valid key into the connection's password."
-MEND = "Mend what the message names."
+FIX = "Fix what the message names."
 GONE = "Check the id, and the connection's host."
+PERMIT = "Give the key the permission that the message names."
+CHECK = "Check the connection's host, and what stands between it and Airflow."
 REFUSALS = [
-    _refused("400", answers(400, refusal("invalid_channel")), e.RevorRequestError, "400 invalid_channel", MEND),
+    _refused("400", answers(400, refusal("invalid_channel")), e.RevorRequestError, "400 invalid_channel", FIX),
     _refused("401", answers(401, refusal("api_key_invalid")), e.RevorAuthenticationError, "401 api_key_invalid", KEY),
     _refused(
-        "403",
-        answers(403, refusal("permission_denied")),
-        e.RevorPermissionError,
-        "403 permission_denied",
-        "Give the key the permission that the message names.",
+        "403", answers(403, refusal("permission_denied")), e.RevorPermissionError, "403 permission_denied", PERMIT
     ),
     _refused("404", answers(404, refusal()), e.RevorNotFoundError, "404 some_code", GONE),
     _refused(
@@ -157,36 +174,59 @@ REFUSALS = [
         answers(409, refusal()),
         e.RevorConflictError,
         "409 some_code",
-        "See to the account at <https://revor.ai/console/connect>.",
+        "Check the account at <https://revor.ai/console/connect>.",
     ),
-    _refused("422, and any other 4xx", answers(422, refusal()), e.RevorRequestError, "422 some_code", MEND),
+    _refused("422, and any other 4xx", answers(422, refusal()), e.RevorRequestError, "422 some_code", FIX),
     _refused(
-        "an error's envelope without code, message or request id",
-        answers(400, {"ok": False, "error": {}}),
-        e.RevorRequestError,
-        r"400 \(no code\): \d+ bytes of application/json \[request_id None\]",
-        MEND,
+        "`insufficient_credits`, whatever the status",
+        answers(402, refusal("insufficient_credits")),
+        e.RevorPlanError,
+        "There are not enough credits",
+        "Have a person add credits in Revor.",
     ),
     _refused(
-        "an error's envelope whose fields are no strings",
-        answers(403, {"ok": False, "error": {"code": 7, "message": ["x"], "request_id": {}}}),
+        "`membership_tier_insufficient`, whatever the status",
+        answers(403, refusal("membership_tier_insufficient")),
+        e.RevorPlanError,
+        "The Revor plan does not include this",
+        "Have a person upgrade the plan, or do without.",
+    ),
+    Row(
+        "`job_concurrency_limit_exceeded`, whatever the status, with `Retry-After: 90`",
+        answers(409, refusal("external_api_job_concurrency_limit_exceeded"), Retry_After="90"),
+        e.RevorRateLimitError,
+        "Too many jobs run at the same time",
+        ONCE,
+        Asks(4, 240),
+        "Nothing: running jobs end.",
+    ),
+    _refused(
+        "`task_not_found`, whatever the status",
+        answers(400, refusal("external_api_task_not_found")),
+        e.RevorNotFoundError,
+        "Revor does not know this job",
+        "Check the job's id, and whose key it is.",
+    ),
+    _refused(
+        "`endpoint_not_found`, whatever the status",
+        answers(400, refusal("endpoint_not_found")),
+        e.RevorNotFoundError,
+        "Revor has no such endpoint",
+        "Check method, path and API version.",
+    ),
+    _refused(
+        "an error without a code, but with a message",
+        answers(403, {"ok": False, "error": {"message": "Not you."}}),
         e.RevorPermissionError,
-        r"403 \(no code\): \d+ bytes of application/json \[request_id None\]",
-        MEND,
-    ),
-    _refused(
-        "an error's envelope that is a list",
-        answers(400, [1, 2]),
-        e.RevorRequestError,
-        r"400 \(no code\): 6 bytes of application/json \[request_id None\]",
-        MEND,
+        "The API key may not do this.*: Not you",
+        PERMIT,
     ),
     _refused(
         "a code never heard of",
         answers(400, refusal("moon_in_retrograde", "Wait for Venus.")),
         e.RevorRequestError,
-        "400 moon_in_retrograde: Wait for Venus",
-        MEND,
+        "Revor rejected the request.*: Wait for Venus.*400 moon_in_retrograde",
+        FIX,
     ),
     _refused(
         "a status never heard of, 599",
@@ -195,5 +235,31 @@ REFUSALS = [
         "599 odd",
         LATER,
         wait=WAITS,
+    ),
+]
+
+
+def _stranger(name, answer, says):
+    return Row(name, answer, e.RevorResponseError, f"{says}, not the documented JSON", ONCE, WAITS, CHECK)
+
+
+# A status below 500 that is not in Revor's envelope, so that it is somebody else's.
+STRANGERS = [
+    _stranger("401 with nothing in it", answers(401, b""), "an empty body"),
+    _stranger(
+        "403 with a login page", answers(403, b"<html>Log in</html>", Content_Type="text/html"), "an HTML page.*"
+    ),
+    _stranger("404 with a text", answers(404, b"Not Found", Content_Type="text/plain"), "9 bytes of text/plain"),
+    _stranger("400 with JSON of another shape", answers(400, {"detail": "No"}), "JSON of another shape"),
+    _stranger("400 with a list", answers(400, [1, 2]), "JSON of another shape"),
+    _stranger(
+        "an error's envelope without code, message or request id",
+        answers(400, {"ok": False, "error": {}}),
+        "JSON of another shape, with an `error` that has no code",
+    ),
+    _stranger(
+        "an error's envelope whose fields are no strings",
+        answers(403, {"ok": False, "error": {"code": 7, "message": ["x"], "request_id": {}}}),
+        "JSON of another shape, with an `error` that has no code",
     ),
 ]

@@ -72,13 +72,15 @@ class Stage:
         self.troubles: list[Exception] = []
         self.faulty: dict[str, Any] = {}
         self.over = False
-        # How many requests the fault hits, after a first one that goes well; None for all, from the first on.
+        # How many requests the fault hits, after those that go well; None for all, from the first on.
         self.lasts: int | None = None
+        self.after = 1
         self._watch(monkeypatch)
 
-    def begin(self, faulty: dict[str, Any], lasts: int | None) -> None:
-        """Have the fault hit every request, or so many after the first; this is what the connection says then."""
-        self.sent, self.troubles, self.faulty, self.lasts, self.over = [], [], faulty, lasts, False
+    def begin(self, faulty: dict[str, Any], lasts: int | None, after: int) -> None:
+        """Have the fault hit every request, or so many after the first ones; this is what the connection says then."""
+        self.sent, self.troubles, self.over = [], [], False
+        self.faulty, self.lasts, self.after = faulty, lasts, after
         self._turn()
 
     def end(self) -> None:
@@ -97,8 +99,8 @@ class Stage:
 
     def _turn(self) -> None:
         if self.lasts is not None:
-            self.over = len(self.sent) > self.lasts
-        is_faulty = self.lasts is None or 0 < len(self.sent) <= self.lasts
+            self.over = len(self.sent) >= self.after + self.lasts
+        is_faulty = self.lasts is None or (len(self.sent) >= self.after and not self.over)
         self.connect(**(self.faulty if is_faulty else {"host": self.healthy.url}))
 
     def _watch(self, monkeypatch: Any) -> None:

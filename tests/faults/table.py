@@ -21,7 +21,7 @@ SECTIONS = {
     "TLS": rows.TLS,
     "Redirects": rows.REDIRECTS,
     "Revor refuses": rows.REFUSALS,
-    "Something else answers": bodies.NOT_REVORS,
+    "Something else responds": [*rows.STRANGERS, *bodies.NOT_REVORS],
     "A list or a job that is not as documented": bodies.BROKEN,
     "Too much": bodies.TOO_MUCH,
     "Strange, and fine": bodies.STRANGE,
