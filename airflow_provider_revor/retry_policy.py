@@ -1,4 +1,4 @@
-"""How long a task waits before its next try, by what Revor said. For Airflow 3.3+."""
+"""A retry policy for tasks that call Revor. For Airflow 3.3+."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_revor.waiting import LONGEST_PAUSE, spread
 if not RETRY_POLICIES:
     raise ImportError(
         "RevorRetryPolicy takes Airflow 3.3+, which brought retry policies. Below, give the task `retries`, a "
-        "`retry_delay` and `retry_exponential_backoff`: what cannot heal fails without retries on every Airflow."
+        "`retry_delay` and `retry_exponential_backoff`: errors that a retry cannot help skip retries on every Airflow."
     )
 
 from airflow.sdk import RetryPolicy
@@ -25,28 +25,28 @@ from airflow.sdk.definitions.retry_policy import RetryDecision
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-# Many tasks fail together.
+# Tasks that failed together must not come back together.
 _JITTER = 0.25
 
 
 @dataclass(frozen=True)
 class RevorRetryPolicy(RetryPolicy):
     """
-    Decide on the next try of a task that met an error of Revor's.
+    Decide whether and when a task is tried again after a :class:`.RevorError`.
 
-    What cannot heal fails the task at once, also where a task of your own has wrapped the error (``raise … from …``).
-    Where Revor asks to stay away (``Retry-After``), the next try is exactly then, within a day. On anything else of
-    Revor's it backs off: ``first_delay``, then twice as long each time, up to ``longest_delay``, and up to a quarter
-    more by chance. What is not Revor's goes by the task's own ``retry_delay``. How often a task is tried is up to its
-    ``retries``.
+    An error that a retry cannot help fails the task at once, even if the task has wrapped it (``raise … from …``).
+    Where Revor asks for a wait (``Retry-After``), the next try is not before that, within a day. After any other error
+    of Revor the delay is ``first_delay``, then twice as long each time, up to ``longest_delay``. A random quarter at
+    most is added to each delay, so that tasks that failed together do not come back together. Other errors use the
+    task's own ``retry_delay``. How often a task is tried is up to its ``retries``.
 
     .. code-block:: python
 
         @task(retries=5, retry_policy=RevorRetryPolicy())
         def sync(): ...
 
-    :param first_delay: The pause before the second try. Default: 30 seconds.
-    :param longest_delay: The longest pause, if Revor does not ask for a longer one. Default: one hour.
+    :param first_delay: The delay before the second try. Default: 30 seconds.
+    :param longest_delay: The longest delay, unless Revor asks for a longer one. Default: one hour.
     """
 
     first_delay: timedelta = timedelta(seconds=30)
@@ -58,9 +58,9 @@ class RevorRetryPolicy(RetryPolicy):
         """
         Decide whether and when to try again.
 
-        :param exception: What the task met.
-        :param try_number: Which try it was, from 1 on.
-        :param max_tries: How many the task has.
+        :param exception: The error that the task raised.
+        :param try_number: The number of the try, from 1 on.
+        :param max_tries: How many tries the task has.
         :param context: The task's context; not used.
         """
         error = next((link for link in _chain(exception) if isinstance(link, RevorError)), None)
@@ -68,14 +68,16 @@ class RevorRetryPolicy(RetryPolicy):
             return RetryDecision.default()
         name = f"{type(error).__name__} {error.code or ''}".rstrip()
         if isinstance(error, AirflowFailException):
-            return RetryDecision.fail(f"{name}: trying again cannot help.")
+            return RetryDecision.fail(f"{name}: a retry cannot help.")
         if error.retry_after:
-            pause = timedelta(seconds=min(error.retry_after, LONGEST_PAUSE))
-            return RetryDecision.retry(pause, f"{name}: Revor asks to stay away for {pause.total_seconds():g} s.")
-        return RetryDecision.retry(self._backoff(try_number), f"{name}: it may heal by itself.")
+            asked = timedelta(seconds=min(error.retry_after, LONGEST_PAUSE))
+            return RetryDecision.retry(
+                asked * spread(_JITTER), f"{name}: Revor asks for a wait of {asked.total_seconds():g} s."
+            )
+        return RetryDecision.retry(self._backoff(try_number), f"{name}: it may pass by itself.")
 
     def _backoff(self, try_number: int) -> timedelta:
-        # The exponent has a bound of its own: a timedelta has one, too.
+        # A timedelta has a limit, so the exponent needs one.
         doubled = self.first_delay * (1 << min(max(try_number - 1, 0), 30))
         return min(doubled, self.longest_delay) * spread(_JITTER)
 
@@ -90,7 +92,7 @@ class RevorRetryPolicy(RetryPolicy):
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> RevorRetryPolicy:
         """
-        Return the policy that :meth:`serialize` wrote down.
+        Return the policy that :meth:`serialize` wrote.
 
         :param data: Plain JSON.
         """
@@ -98,7 +100,7 @@ class RevorRetryPolicy(RetryPolicy):
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Walk from an error to what it was raised from; what came up while another was handled is its own."""
+    """Walk from an error along its causes; an error that came up while another was handled stands for itself."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,15 +1,16 @@
 """
-What is sent again, how often, and after how long: one policy for sync and async.
+Retry policy for sync and async requests.
 
-Sent again: what Revor limits (429) or cannot answer now (502, 503, 504), and what got no answer at all, as long as
-sending it again cannot act twice. Never anything else.
+A request is sent again after a limit (429, too many jobs), after 502, 503 and 504, and where no response came, as long
+as sending it again cannot act twice. Never after anything else.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_revor.exceptions import RevorConnectionError, RevorError, RevorRateLimitError
+from airflow_provider_revor.exceptions import RevorConnectionError, RevorRateLimitError, RevorTransientError
+from airflow_provider_revor.waiting import spread
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 # A longer wait is not slept through here: the error carries it to whoever can wait without holding a worker.
 LONGEST_WAIT = 60.0
 
+# Requests that hit a shared limit together are told to wait equally long.
+_JITTER = 0.25
+
 _HEALING_STATUS = frozenset({502, 503, 504})
 
 
@@ -27,19 +31,20 @@ def policy(request: Request, max_retries: int, log: Log) -> dict[str, Any]:
     """
     Return the arguments for tenacity's ``Retrying`` or ``AsyncRetrying``.
 
-    :param request: What is to be sent.
+    :param request: The request.
     :param max_retries: How often it is sent again at the most.
-    :param log: Where each wait is told.
+    :param log: The log that names each wait and its reason.
     """
     from tenacity import retry_if_exception, stop_after_attempt, wait_random_exponential
 
     backoff = wait_random_exponential(multiplier=1, max=LONGEST_WAIT)
 
     def wait(state: RetryCallState) -> float:
-        return getattr(_error(state), "retry_after", None) or backoff(state)
+        asked: float | None = getattr(_error(state), "retry_after", None)
+        return asked * spread(_JITTER) if asked else backoff(state)
 
     def tell(state: RetryCallState) -> None:
-        log.warning("Asking Revor again in %.1f s: %s", state.upcoming_sleep, _error(state))
+        log.warning("Sending the request again in %.1f s: %s", state.upcoming_sleep, _error(state))
 
     return {
         "retry": retry_if_exception(lambda e: request.repeatable and _heals_soon(e)),
@@ -51,7 +56,8 @@ def policy(request: Request, max_retries: int, log: Log) -> dict[str, Any]:
 
 
 def _heals_soon(error: BaseException) -> bool:
-    if not isinstance(error, RevorError) or (error.retry_after or 0) > LONGEST_WAIT:
+    # A code may say more than the status: what a retry cannot help is not sent again, whatever the status.
+    if not isinstance(error, RevorTransientError) or (error.retry_after or 0) > LONGEST_WAIT:
         return False
     return isinstance(error, (RevorRateLimitError, RevorConnectionError)) or (error.status_code in _HEALING_STATUS)
 
