@@ -7,13 +7,15 @@ Its part of the contract is imported by what is called: a Dag file with a gate a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.answers import Envelope
     from airflow_provider_revor.api.outreach import OutreachJob
     from airflow_provider_revor.api.wire import Request
+
+T = TypeVar("T")
 
 
 class OutreachMethods(ABC):
@@ -58,7 +60,7 @@ class OutreachMethods(ABC):
             min_channel_task_interval_seconds=min_channel_task_interval_seconds,
             idempotency_key=idempotency_key,
         )
-        return read_job(self._send(request))
+        return self._send(request, read_job)
 
     def create_linkedin_post_like(
         self,
@@ -104,7 +106,7 @@ class OutreachMethods(ABC):
             min_channel_task_interval_seconds=min_channel_task_interval_seconds,
             idempotency_key=idempotency_key,
         )
-        return read_job(self._send(request))
+        return self._send(request, read_job)
 
     def get_outreach_job(self, job_id: str) -> OutreachJob:
         """
@@ -118,7 +120,7 @@ class OutreachMethods(ABC):
         """
         from airflow_provider_revor.api.outreach import job_request, read_job
 
-        return read_job(self._send(job_request(job_id)))
+        return self._send(job_request(job_id), read_job)
 
     async def aget_outreach_job(self, job_id: str) -> OutreachJob:
         """
@@ -132,10 +134,10 @@ class OutreachMethods(ABC):
         """
         from airflow_provider_revor.api.outreach import job_request, read_job
 
-        return read_job(await self._asend(job_request(job_id)))
+        return await self._asend(job_request(job_id), read_job)
 
     @abstractmethod
-    def _send(self, request: Request) -> Envelope: ...
+    def _send(self, request: Request, read: Callable[[Envelope], T]) -> T: ...
 
     @abstractmethod
-    async def _asend(self, request: Request) -> Envelope: ...
+    async def _asend(self, request: Request, read: Callable[[Envelope], T]) -> T: ...

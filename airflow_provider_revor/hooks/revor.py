@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
@@ -16,7 +17,8 @@ from airflow_provider_revor.api.answers import Envelope, decode
 from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.exceptions import RevorError, RevorMissingConnectionError
 from airflow_provider_revor.get_provider_info import connection_form
-from airflow_provider_revor.hooks.outreach import OutreachMethods
+from airflow_provider_revor.hooks.frames import ClearedFrames
+from airflow_provider_revor.hooks.outreach import OutreachMethods, T
 from airflow_provider_revor.version_compat import mask_secret
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class RevorHook(OutreachMethods, BaseHook):
         :raises ValueError: if a filter is none that Revor knows; before any request.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        return read_accounts(self._send(list_request(channel, can_send)))
+        return self._send(list_request(channel, can_send), read_accounts)
 
     async def alist_connect_accounts(
         self, channel: str | None = None, can_send: bool | None = None
@@ -105,7 +107,7 @@ class RevorHook(OutreachMethods, BaseHook):
         :raises ValueError: if a filter is none that Revor knows; before any request.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        return read_accounts(await self._asend(list_request(channel, can_send)))
+        return await self._asend(list_request(channel, can_send), read_accounts)
 
     def request(
         self,
@@ -129,7 +131,7 @@ class RevorHook(OutreachMethods, BaseHook):
         :raises ValueError: if the request cannot be sent as it is; before any request.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        return self._send(Request(method, path, params or {}, json, idempotency_key)).body
+        return self._send(Request(method, path, params or {}, json, idempotency_key), attrgetter("body"))
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -139,7 +141,7 @@ class RevorHook(OutreachMethods, BaseHook):
             what is wrong.
         """
         try:
-            accounts = read_accounts(self._send(list_request(), max_retries=0))
+            accounts = self._send(list_request(), read_accounts, max_retries=0)
         except RevorError as e:
             return False, str(e)
         sendable = sum(account.sendable for account in accounts)
@@ -154,7 +156,8 @@ class RevorHook(OutreachMethods, BaseHook):
         It checks certificates and uses proxies as the connection says, and gives the API key to the connection's host
         alone. Timeouts, redirects, retries and errors are up to the caller.
         """
-        return self._transport.session
+        with ClearedFrames():
+            return self._transport.session
 
     @cached_property
     def settings(self) -> Settings:
@@ -218,7 +221,7 @@ class RevorHook(OutreachMethods, BaseHook):
                 self._awaited = loop, transport
         return self._awaited[1]
 
-    def _send(self, request: Request, max_retries: int | None = None) -> Envelope:
+    def _send(self, request: Request, read: Callable[[Envelope], T], max_retries: int | None = None) -> T:
         from tenacity import Retrying
 
         from airflow_provider_revor.hooks.retry import policy
@@ -226,20 +229,22 @@ class RevorHook(OutreachMethods, BaseHook):
         def attempt() -> Envelope:
             return decode(request, self._transport.send(request), self.revor_conn_id)
 
-        retries = self._retries if max_retries is None else max_retries
-        return Retrying(**policy(request, retries, self.log))(attempt)
+        with ClearedFrames():
+            retries = self._retries if max_retries is None else max_retries
+            return read(Retrying(**policy(request, retries, self.log))(attempt))
 
-    async def _asend(self, request: Request) -> Envelope:
+    async def _asend(self, request: Request, read: Callable[[Envelope], T]) -> T:
         from tenacity import AsyncRetrying
 
         from airflow_provider_revor.hooks.retry import policy
 
-        transport = await self._async_transport()
+        with ClearedFrames():
+            transport = await self._async_transport()
 
-        async def attempt() -> Envelope:
-            return decode(request, await transport.send(request), self.revor_conn_id)
+            async def attempt() -> Envelope:
+                return decode(request, await transport.send(request), self.revor_conn_id)
 
-        return await AsyncRetrying(**policy(request, self._retries, self.log))(attempt)
+            return read(await AsyncRetrying(**policy(request, self._retries, self.log))(attempt))
 
     @property
     def _retries(self) -> int:

@@ -129,7 +129,8 @@ def test_netrc_does_not_replace_the_key(hook, requests_mock, tmp_path, monkeypat
 # -- retries ---------------------------------------------------------------------------------------------
 
 
-def test_a_rate_limit_is_waited_out_as_long_as_it_says(hook, requests_mock, naps):
+def test_a_rate_limit_is_waited_out_as_long_as_it_says(hook, requests_mock, naps, monkeypatch):
+    monkeypatch.setattr("random.random", lambda: 0.0)
     limit = {"status_code": 429, "json": refusal("api_rate_limit_exceeded")}
     requests_mock.get(
         URL,
@@ -141,6 +142,31 @@ def test_a_rate_limit_is_waited_out_as_long_as_it_says(hook, requests_mock, naps
     )
     assert hook.list_connect_accounts() == []
     assert naps == [7.0, 1.5]
+
+
+def test_requests_that_hit_a_limit_together_do_not_come_back_together_nor_too_early(connect, requests_mock, naps):
+    connect(extra={"max_retries": 40})
+    requests_mock.get(URL, status_code=429, json=refusal(), headers={"Retry-After": "8"})
+    with pytest.raises(e.RevorRateLimitError):
+        RevorHook().list_connect_accounts()
+    assert len(naps) == 40
+    assert len(set(naps)) > 20
+    assert all(8 <= nap <= 10 for nap in naps)
+
+
+def test_too_many_jobs_are_waited_out_like_a_rate_limit(hook, requests_mock, naps):
+    limit = {"json": refusal("external_api_job_concurrency_limit_exceeded"), "headers": {"Retry-After": "5"}}
+    requests_mock.get(URL, [{**limit, "status_code": 409}, {**limit, "status_code": 400}, {"json": listing()}])
+    assert hook.list_connect_accounts() == []
+    assert [round(nap // 5) for nap in naps] == [1, 1]
+
+
+@pytest.mark.parametrize("status", [402, 429, 503])
+def test_credits_that_are_used_up_are_not_asked_for_again(hook, requests_mock, status):
+    requests_mock.get(URL, status_code=status, json=refusal("insufficient_credits"), headers={"Retry-After": "1"})
+    with pytest.raises(e.RevorPlanError, match="add credits"):
+        hook.list_connect_accounts()
+    assert requests_mock.call_count == 1
 
 
 def test_without_a_hint_it_backs_off_with_full_jitter(connect, requests_mock, naps):
@@ -260,10 +286,14 @@ def test_the_test_button_asks_once(hook, requests_mock, naps):
     ("fields", "answer", "words"),
     [
         ({"password": ""}, {}, "has no API key"),
-        ({}, {"status_code": 401, "json": refusal("api_key_invalid")}, "Put a valid API key"),
+        (
+            {},
+            {"status_code": 401, "json": refusal("api_key_invalid")},
+            "Put a valid one into the connection's password",
+        ),
         ({}, {"status_code": 403, "json": refusal("permission_denied")}, "connect.accounts:read"),
         ({}, {"exc": requests.ConnectionError("Name or service not known")}, "Name or service not known"),
-        ({}, {"text": "<html>"}, "not with the documented JSON"),
+        ({}, {"text": "<html>"}, "not the documented JSON"),
         ({"host": "http://revor.ai"}, {}, "in the clear"),
     ],
 )
