@@ -59,7 +59,7 @@ def pick_account(
 
 def sticky_digest(strategy: str, key: object) -> str | None:
     """
-    Return what stands for the key, which may be personal data, wherever it is kept.
+    Return the key's SHA-256, which is stored in place of the key because the key may be personal data.
 
     :param strategy: ``first``, ``random`` or ``sticky``.
     :param key: The key, as a caller or a rendered template gives it.
@@ -109,7 +109,7 @@ def explain_blocked(accounts: Sequence[ConnectAccount], most: int) -> str:
     :param accounts: Accounts, none of which can send.
     :param most: How many of them to explain; the rest is counted.
     """
-    reasons = [f"{account.account_id}: {account.blocked_reason}" for account in accounts[:most]]
+    reasons = [f"{account.label}: {account.blocked_reason}" for account in accounts[:most]]
     if more := len(accounts) - len(reasons):
         reasons.append(f"and {more} more")
     return "; ".join(reasons)

@@ -11,7 +11,7 @@ from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 
 @dag(schedule=None, catchup=False, tags=["revor"])
 def example_list_accounts():
-    accounts = ListConnectAccountsOperator(task_id="accounts", can_send=True)
+    accounts = ListConnectAccountsOperator(task_id="accounts", sendable=True)
 
     @task
     def greet(account: dict[str, Any]) -> str:

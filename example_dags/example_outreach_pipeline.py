@@ -1,17 +1,19 @@
-"""The whole job: wait for an account, keep each lead with its sender, write to each lead once, and sum up."""
+"""The whole job: wait for an account, keep each lead with its sender, write to each lead once, and give a verdict."""
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import dag, task
+from airflow.providers.common.compat.sdk import AirflowFailException, dag, task
 
 from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.operators.outreach import OutreachDispatchOperator
 from airflow_provider_revor.selection import pick_account
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
+
+# How many messages may fail before the run fails is yours to say.
+MAX_FAILED = 0
 
 
 @dag(schedule=None, catchup=False, tags=["revor"])
@@ -23,9 +25,9 @@ def example_outreach_pipeline():
         poke_interval=timedelta(seconds=30),
         timeout=timedelta(hours=12),
     )
-    accounts = ListConnectAccountsOperator(task_id="accounts", channel="email", can_send=True)
+    accounts = ListConnectAccountsOperator(task_id="accounts", channel="email", sendable=True)
 
-    # What names people, or says something to them, is no one's business in a log.
+    # Keep names and messages out of logs.
     @task(show_return_value_in_logs=False)
     def leads() -> list[dict[str, Any]]:
         # Yours come from a database or a CRM.
@@ -46,6 +48,7 @@ def example_outreach_pipeline():
             for lead in leads
         ]
 
+    messages = compose(leads(), accounts.output)
     send = OutreachDispatchOperator.partial(
         task_id="send",
         channel="email",
@@ -53,17 +56,21 @@ def example_outreach_pipeline():
         deferrable=True,
         poke_interval=timedelta(seconds=30),
         retries=2,
-    ).expand_kwargs(compose(leads(), accounts.output))
+    ).expand_kwargs(messages)
 
+    # It runs whatever happened before, and turns the run red if messages failed.
     @task(trigger_rule="all_done")
-    def summarize(jobs: list[dict[str, Any]]) -> dict[str, int]:
-        # What failed has no XCom.
-        summary = Counter(job["status"] for job in jobs)
-        print(f"Sent: {summary['succeeded']}.")
-        return dict(summary)
+    def verdict(messages: list[dict[str, Any]] | None, jobs: list[dict[str, Any]] | None) -> dict[str, int]:
+        # A task that failed leaves no XCom, so count what was sent against what was to be sent.
+        sent = sum(job["status"] == "succeeded" for job in jobs or ())
+        failed = len(messages or ()) - sent
+        print(f"Sent: {sent}. Failed: {failed}.")
+        if failed > MAX_FAILED or not sent:
+            raise AirflowFailException(f"{failed} messages failed and {sent} were sent: see the tasks `send`.")
+        return {"sent": sent, "failed": failed}
 
     gate >> accounts
-    summarize(send.output)
+    verdict(messages, send.output)
 
 
 example_outreach_pipeline()

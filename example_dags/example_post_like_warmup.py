@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import dag, task
+from airflow.providers.common.compat.sdk import AirflowFailException, dag, task
 
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
@@ -21,7 +21,7 @@ def example_post_like_warmup():
         timeout=timedelta(hours=12),
     )
 
-    # What names people is no one's business in a log.
+    # Keep names out of logs.
     @task(show_return_value_in_logs=False)
     def profiles() -> list[str]:
         # Yours come from a database or a CRM.
@@ -37,10 +37,10 @@ def example_post_like_warmup():
         retries=2,
     ).expand(profile_url=urls)
 
-    # Who has posted nothing, or could not be liked, is invited all the same.
+    # A lead that has posted nothing, or could not be liked, is invited all the same.
     @task(trigger_rule="all_done")
-    def tell(jobs: list[dict[str, Any]]) -> None:
-        skipped = sum((job["result"] or {}).get("status") == "skipped" for job in jobs)
+    def tell(jobs: list[dict[str, Any]] | None) -> None:
+        skipped = sum((job["result"] or {}).get("status") == "skipped" for job in jobs or ())
         print(f"{skipped} leads have no recent post that is relevant; the others were liked.")
 
     invite = OutreachDispatchOperator.partial(
@@ -54,7 +54,17 @@ def example_post_like_warmup():
         retries=2,
     ).expand(recipient=urls.map(lambda url: {"profile_url": url}))
 
+    # It runs whatever happened before, and turns the run red if an invitation failed.
+    @task(trigger_rule="all_done")
+    def verdict(urls: list[str] | None, jobs: list[dict[str, Any]] | None) -> None:
+        # A task that failed leaves no XCom, so count what was sent against what was to be sent.
+        invited = sum(job["status"] == "succeeded" for job in jobs or ())
+        print(f"Invited: {invited} of {len(urls or ())}.")
+        if not invited or invited < len(urls or ()):
+            raise AirflowFailException("Not everybody was invited: see the tasks `invite`.")
+
     tell(like.output) >> invite
+    verdict(urls, invite.output)
 
 
 example_post_like_warmup()

@@ -36,7 +36,7 @@ OPENED = re.compile(r"Account (\S+) can send on (\w+)\.")
 USED = re.compile(r"Account (\S+) can send: this is where the outreach begins\.")
 SENDING = re.compile(r"Outreach job (\S+) is (queued|scheduled|running)\.")
 SENT = re.compile(r"Outreach job (\S+) is succeeded\.")
-SUMMARY = re.compile(r"Sent: (\d+)\.")
+SUMMARY = re.compile(r"Sent: (\d+)\. Failed: 0\.")
 
 
 def main() -> int:
@@ -103,7 +103,7 @@ class Story:
             say(f"  send      {sent[1]} has succeeded")
         elif summary := SUMMARY.search(line):
             self.summary = summary[1]
-            say(f"  summarize {summary[1]} sent")
+            say(f"  verdict   {summary[1]} sent, 0 failed")
 
     def reconnect(self) -> None:
         if self.sandbox:

@@ -104,7 +104,7 @@ def test_the_pipeline_writes_to_each_lead_once_from_its_own_account(load, revor_
 
     state, states = run(dag)
 
-    assert (state, states["summarize"]) == ("success", "success")
+    assert (state, states["verdict"]) == ("success", "success")
     sent = {entry.recipient["address"]: entry for entry in revor_sandbox.outbox}
     # In which order is up to Airflow.
     assert len(revor_sandbox.outbox) == len(sent) == 3
@@ -112,7 +112,27 @@ def test_the_pipeline_writes_to_each_lead_once_from_its_own_account(load, revor_
         entry = sent[f"{person}@example.com"]
         assert entry.account_id == pick_account(revor_sandbox.accounts, "sticky", key=lead)["account_id"]
         assert 180 <= entry.min_channel_task_interval_seconds <= 360
-    assert "Sent: 3." in "".join(capfd.readouterr())
+    assert "Sent: 3. Failed: 0." in "".join(capfd.readouterr())
+
+
+def test_a_run_in_which_messages_failed_is_no_success(load, revor_sandbox, monkeypatch):
+    revor_sandbox.set_accounts([{"account_id": "acc_1", "channel": "email"}])
+    dag = load("example_outreach_pipeline")
+    quickly(dag.get_task("send"))
+    for allowed, failing, state in ((0, 1, "failed"), (1, 1, "success"), (3, 3, "failed")):
+        monkeypatch.setattr("example_outreach_pipeline.MAX_FAILED", allowed)
+        revor_sandbox.reset_jobs()
+        revor_sandbox.script_jobs("failed", times=failing)
+        assert run(dag)[0] == state, (allowed, failing)
+        assert len(revor_sandbox.outbox) == 3 - failing
+
+
+def test_a_run_without_a_sender_is_no_success(load, revor_sandbox):
+    revor_sandbox.set_accounts([])
+    dag = load("example_outreach_pipeline")
+    dag.get_task("gate").timeout = 0
+    state, states = run(dag)
+    assert (state, states["gate"], states["verdict"]) == ("failed", "failed", "failed")
 
 
 def test_the_warmup_likes_then_invites(load, revor_sandbox, capfd):
@@ -131,6 +151,16 @@ def test_the_warmup_likes_then_invites(load, revor_sandbox, capfd):
         ("outreach.dispatch", "https://www.linkedin.com/in/grace-example"),
     ]
     assert "1 leads have no recent post" in "".join(capfd.readouterr())
+
+
+def test_a_warmup_in_which_an_invitation_failed_is_no_success(load, revor_sandbox):
+    revor_sandbox.set_accounts([{"account_id": "acc_1", "channel": "linkedin"}])
+    dag = load("example_post_like_warmup")
+    quickly(dag.get_task("like"))
+    quickly(dag.get_task("invite"))
+    revor_sandbox.script_jobs(times=2)
+    revor_sandbox.script_jobs("failed")
+    assert run(dag)[0] == "failed"
 
 
 @pytest.mark.skipif(not ASSET_WATCHERS, reason="assets have watchers from Airflow 3.0 on")

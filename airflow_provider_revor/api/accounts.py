@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from operator import itemgetter
 from typing import Any
 
-from airflow_provider_revor.api.answers import Envelope
+from airflow_provider_revor.api.answers import Envelope, clean_id
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
 from airflow_provider_revor.api.wire import API_ROOT, Request
 from airflow_provider_revor.exceptions import RevorValueError
@@ -63,48 +62,36 @@ class ConnectAccount:
         """Why it cannot send, and what to do, in a clause without personal data; None if it can."""
         if self.sendable:
             return None
+        status = clean_id(self.status)
         if self.status == "credentials":
             why = f"its credentials must be updated: reconnect it at {CONNECT_ACCOUNTS_URL}"
         elif self.status == "error":
-            why = "it is not available now"
+            why = f"it is not available now: if that persists, reconnect it at {CONNECT_ACCOUNTS_URL}"
         elif self.status == "ok":
             why = f"can_send is false: see what it may do at {CONNECT_ACCOUNTS_URL}"
         else:
-            why = f"its status is {self.status!r}"
-        return f"{why} (status {self.status}, lifecycle {self.lifecycle_status})"
+            why = f"its status is {status}: see {CONNECT_ACCOUNTS_URL}"
+        return f"{why} (status {status}, lifecycle {clean_id(self.lifecycle_status)})"
+
+    @property
+    def label(self) -> str:
+        """Its id on one short line, for messages and logs."""
+        return clean_id(self.account_id) or "(no id)"
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON, the fields as the API names them."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-class _Draft:
-    """An account that can still be written to: a frozen one's own ``__init__`` takes three times as long."""
-
-    __slots__ = ConnectAccount.__slots__
-
-    account_id: str
-    channel: str
-    name: str
-    account_identifier: str | None
-    status: str
-    lifecycle_status: str
-    can_send: bool
-    can_receive: bool
-
-
-_FIELDS = tuple(ConnectAccount.__slots__)
 # Documented as never null. The one field that may be null, account_identifier, may also be missing.
 _REQUIRED: dict[str, tuple[type, str]] = {
     **dict.fromkeys(("account_id", "channel", "name", "status", "lifecycle_status"), (str, "a string")),
     **dict.fromkeys(("can_send", "can_receive"), (bool, "a boolean")),
 }
-_DOCUMENTED = tuple(_REQUIRED.get(name, (str,))[0] for name in _FIELDS)
-_read_fields = itemgetter(*_FIELDS)
 
 
 def is_nothing(value: object) -> bool:
-    """Return whether a rendered template says nothing: None, or what Jinja makes of an argument left out."""
+    """Return whether a rendered value is None, blank or "none"."""
     return value is None or (isinstance(value, str) and value.strip().lower() in ("", "none"))
 
 
@@ -124,10 +111,11 @@ def parse_channel(value: object) -> Channel | None:
         raise RevorValueError(f"{value!r} is no Revor channel: use one of {choices}.") from None
 
 
-def parse_can_send(value: bool | str | None) -> bool | None:
+def parse_flag(name: str, value: Any) -> bool | None:
     """
     Return the filter that a caller or a rendered template means.
 
+    :param name: The argument, for the message of an error.
     :param value: A bool; or ``true``, ``false``, ``1`` or ``0`` in any case; None, an empty string or
         ``None`` for no filter.
     :raises RevorValueError: (a ValueError) for anything else.
@@ -139,10 +127,10 @@ def parse_can_send(value: bool | str | None) -> bool | None:
         return True
     if text in ("false", "0"):
         return False
-    raise RevorValueError(f"can_send={value!r} is neither true nor false: use true, false, 1 or 0.")
+    raise RevorValueError(f"{name}={value!r} is neither true nor false: use true, false, 1 or 0.")
 
 
-def list_request(channel: str | None = None, can_send: bool | None = None) -> Request:
+def list_request(channel: str | None = None, can_send: bool | str | None = None) -> Request:
     """
     Return the request for the list of Connect accounts.
 
@@ -151,50 +139,39 @@ def list_request(channel: str | None = None, can_send: bool | None = None) -> Re
     :raises RevorValueError: (a ValueError) if a filter is none that Revor knows.
     """
     return Request(
-        "GET", ACCOUNTS_PATH, params={"channel": parse_channel(channel), "can_send": parse_can_send(can_send)}
+        "GET", ACCOUNTS_PATH, params={"channel": parse_channel(channel), "can_send": parse_flag("can_send", can_send)}
     )
 
 
 def read_accounts(envelope: Envelope) -> list[ConnectAccount]:
     """
-    Return the accounts that an answer lists, in Revor's order.
+    Return the accounts of a response, in Revor's order.
 
-    :param envelope: The decoded answer; its items are used up.
+    :param envelope: The decoded response.
     :raises RevorResponseError: if one of them is not as documented; it names the field.
     """
-    items = envelope.items
-    # In place: each item is freed as its account is made, or the garbage collector would go through all of a long
-    # list again and again. And without a function for each: benchmarks/bench_decode.py tells what that costs.
-    for index, item in enumerate(items):
-        try:
-            values = _read_fields(item)
-        except (KeyError, TypeError):
-            values = ()
-        if tuple(map(type, values)) != _DOCUMENTED:
-            values = _read_carefully(envelope, index, item)
-        items[index] = account = _Draft()
-        (
-            account.account_id,
-            account.channel,
-            account.name,
-            account.account_identifier,
-            account.status,
-            account.lifecycle_status,
-            account.can_send,
-            account.can_receive,
-        ) = values
-        account.__class__ = ConnectAccount  # type: ignore[assignment]
-    return items
+    return [_read_account(envelope, index, item) for index, item in enumerate(envelope.items)]
 
 
-def _read_carefully(envelope: Envelope, index: int, item: Any) -> tuple[Any, ...]:
-    """Return the fields of an item that lacks some, or say which one is not as documented."""
+def _read_account(envelope: Envelope, index: int, item: Any) -> ConnectAccount:
     if not isinstance(item, dict):
         raise envelope.malformed(f"items[{index}]", "an object", item)
     for name, (kind, wanted) in _REQUIRED.items():
-        if type(item.get(name)) is not kind:
+        if not isinstance(item.get(name), kind):
             raise envelope.malformed(f"items[{index}].{name}", wanted, item.get(name))
     identifier = item.get("account_identifier")
     if identifier is not None and not isinstance(identifier, str):
         raise envelope.malformed(f"items[{index}].account_identifier", "a string or null", identifier)
-    return tuple(item.get(name) for name in _FIELDS)
+    return ConnectAccount(**{name: item.get(name) for name in ConnectAccount.__slots__})  # type: ignore[arg-type]
+
+
+def filter_sendable(accounts: list[ConnectAccount], sendable: bool | str | None) -> list[ConnectAccount]:
+    """
+    Return the accounts that can really send, or those that cannot.
+
+    :param accounts: Accounts in Revor's order.
+    :param sendable: Whether they can send by the rule of :attr:`ConnectAccount.sendable`; None for all.
+    :raises RevorValueError: (a ValueError) if it is neither true nor false.
+    """
+    wanted = parse_flag("sendable", sendable)
+    return [account for account in accounts if wanted in (None, account.sendable)]

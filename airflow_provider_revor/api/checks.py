@@ -1,7 +1,7 @@
 """
-What a dispatch or a post-like must have, checked before anything is sent.
+Checks of a dispatch or a post-like before anything is sent.
 
-No value is told: they are personal.
+Messages name fields and never quote values, which are personal data.
 
 Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``POST /api/v1/outreach/linkedin/post-likes``.
 """
@@ -29,14 +29,14 @@ def check_dispatch(
     account_id: Any, channel: Any, recipient: Any, content: Any, metadata: Any, known: Known = lambda value: True
 ) -> None:
     """
-    Check what a dispatch is made of.
+    Check the fields of a dispatch.
 
     :param account_id: The Connect account to send from.
     :param channel: The account's channel.
-    :param recipient: To whom.
-    :param content: What.
-    :param metadata: Anything of the caller's, or None.
-    :param known: Whether a value is known already; one that is not is taken for a good one. By default, all are.
+    :param recipient: The recipient.
+    :param content: The message.
+    :param metadata: The caller's metadata, or None.
+    :param known: Whether a value is known already; others are not checked. By default, all are known.
     :raises RevorValueError: (a ValueError) if something is missing or mistyped; it names each such field.
     """
     wanted: Channel | None = None
@@ -64,10 +64,10 @@ def check_dispatch(
 
 def check_post_like(fields: Mapping[str, Any], known: Known = lambda value: True) -> None:
     """
-    Check what a post-like is made of.
+    Check the fields of a post-like.
 
     :param fields: The fields of its body, those left out as None.
-    :param known: Whether a value is known already; one that is not is taken for a good one. By default, all are.
+    :param known: Whether a value is known already; others are not checked. By default, all are known.
     :raises RevorValueError: (a ValueError) if something is missing or mistyped; it names each such field.
     """
     problems = list(_text_problems("profile_url", fields["profile_url"], known))
@@ -76,7 +76,7 @@ def check_post_like(fields: Mapping[str, Any], known: Known = lambda value: True
         problems.append("one of content, topic and intent is missing")
     for name in ("content", "topic", "intent"):
         if not _blank(fields[name]):
-            problems += _text_problems(name, fields[name], known)
+            problems += _text_problems(name, fields[name], known, numbers=(int, float))
     limit, locale = fields["post_limit"], fields["locale"]
     if known(limit) and not is_nothing(limit) and not 1 <= _whole(limit) <= MOST_POSTS:
         problems.append(f"post_limit must be a whole number from 1 to {MOST_POSTS}")
@@ -88,7 +88,7 @@ def check_post_like(fields: Mapping[str, Any], known: Known = lambda value: True
 
 def recipient_of(channel: Channel, recipient: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return what a channel takes of a recipient: a lead that has all sorts of addresses serves for every channel.
+    Return the fields of a recipient that a channel takes. A lead may have fields for several channels.
 
     :param channel: The channel.
     :param recipient: A recipient that :func:`check_dispatch` found good.
@@ -138,8 +138,9 @@ def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -
     elif channel:
         name = ADDRESS_FIELD[channel]
         value = recipient.get(name)
-        yield from _text_problems(f"recipient.{name}", value, known)
-        # With a name around it, it would be another person to the idempotency key.
+        # A float may have lost digits of a phone number.
+        yield from _text_problems(f"recipient.{name}", value, known, numbers=int if name == "phone" else ())
+        # An address with a name around it would have an idempotency key of its own.
         if name == "address" and known(value) and not _blank(value) and re.search(r"[<>]|\S\s+\S", str(value)):
             yield "recipient.address must be the address alone: the name has a field of its own"
 
@@ -150,7 +151,7 @@ def _content_problems(channel: Channel | None, content: Any, known: Known) -> It
         return
     texts = ("text", "html") if channel == Channel.EMAIL else ("text",)
     if channel == Channel.EMAIL:
-        yield from _text_problems("content.subject", content.get("subject"), known)
+        yield from _text_problems("content.subject", content.get("subject"), known, numbers=(int, float))
         enough = texts
     else:
         enough = ("text", "attachments")
@@ -158,7 +159,7 @@ def _content_problems(channel: Channel | None, content: Any, known: Known) -> It
         yield " and ".join(f"content.{name}" for name in enough) + " are both missing: one of them is needed"
     for name in texts:
         if not _blank(content.get(name)):
-            yield from _text_problems(f"content.{name}", content[name], known)
+            yield from _text_problems(f"content.{name}", content[name], known, numbers=(int, float))
     attachments = content.get("attachments")
     if known(attachments) and not _blank(attachments):
         yield from _attachment_problems(attachments, known)
@@ -179,12 +180,27 @@ def _attachment_problems(attachments: Any, known: Known) -> Iterator[str]:
             yield from _text_problems(f"{where}.{name}", attachment.get(name), known)
 
 
-def _text_problems(where: str, value: Any, known: Known) -> Iterator[str]:
+def as_text(value: Any) -> Any:
+    """
+    Return a number as text; anything else as it is.
+
+    Templates that render to native objects make a number of a phone number or a text that looks like one.
+
+    :param value: A value of a recipient or a content.
+    """
+    return str(value) if _is_number(value) else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _text_problems(where: str, value: Any, known: Known, *, numbers: type | tuple[type, ...] = ()) -> Iterator[str]:
     if not known(value):
         return
     if _blank(value):
         yield f"{where} is missing"
-    elif not isinstance(value, str):
+    elif not isinstance(value, str) and not (_is_number(value) and isinstance(value, numbers)):
         yield f"{where} must be text, not {type(value).__name__}"
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_revor.api.accounts import Channel, is_nothing
-from airflow_provider_revor.api.answers import Envelope, plain_text
-from airflow_provider_revor.api.checks import check_dispatch, check_post_like, parse_interval, recipient_of
+from airflow_provider_revor.api.answers import Envelope, clean_id, plain_text
+from airflow_provider_revor.api.checks import as_text, check_dispatch, check_post_like, parse_interval, recipient_of
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
 from airflow_provider_revor.api.wire import API_ROOT, Request
 from airflow_provider_revor.exceptions import RevorJobError, RevorJobFailedError, RevorValueError
@@ -126,19 +126,19 @@ class OutreachJob:
     @property
     def label(self) -> str:
         """Its id and status on one short line, for messages and logs."""
-        return f"Outreach job {self.id} is {plain_text(self.status)}"
+        return f"Outreach job {clean_id(self.id)} is {clean_id(self.status)}"
 
     @property
     def standing(self) -> str:
         """How it stands, in a sentence."""
-        begins = f" for {plain_text(self.scheduled_at)}" if self.begins_at else ""
+        begins = f" for {clean_id(self.scheduled_at)}" if self.begins_at else ""
         return f"{self.label}{begins}."
 
     @property
     def ending(self) -> str:
         """How it ended, in a sentence."""
         if self.skipped:
-            return f"Outreach job {self.id} was skipped: Revor found no relevant post."
+            return f"Outreach job {clean_id(self.id)} was skipped: Revor found no relevant post."
         return f"{self.label}."
 
     def failure(self, conn_id: str, *, for_good: bool = False) -> RevorJobError:
@@ -151,23 +151,35 @@ class OutreachJob:
             :class:`.RevorJobFailedError`.
         """
         error = self.error or {}
-        code, why = plain_text(error.get("code")), plain_text(error.get("message"))
-        what = f"Outreach job {self.id} ({plain_text(self.action)} on connection {conn_id!r})"
-        if self.status == "cancelled":
-            what += f" was cancelled in Revor{f': {code}' if code else ''}"
-        else:
-            what += f" failed: {code or '(no code)'}"
-        if why:
-            what += f": {why.rstrip('.')}"
+        code, why = clean_id(error.get("code")), plain_text(error.get("message"))
+        how = "was cancelled in Revor" if self.status == "cancelled" else "failed"
+        said = ": ".join(filter(None, (code, why.rstrip(".") if why else None))) or "Revor does not say why"
+        reason = f"Outreach job {clean_id(self.id)} {how} on connection {conn_id!r}: {said}."
+        action = clean_id(self.action) or "unknown action"
         if self.retry_may_help:
             cls = RevorJobFailedError if for_good else RevorJobError
-            return cls(f"{what}. Trying again may help: a retry of the task that created it sends again.", code=code)
-        return RevorJobFailedError(
-            f"{what}. Trying again as it is will not help: fix the cause, or the account at {CONNECT_ACCOUNTS_URL}. "
-            "Then clear the task that created the job: it sends again. Up to Airflow 3.2, only the same message can be "
-            "sent again; a corrected one takes an `idempotency_key` of its own.",
+            return cls.of(
+                reason, "Trying again may help: a retry of the task that created it sends again.", action, code=code
+            )
+        return RevorJobFailedError.of(
+            reason,
+            f"Trying again as it is will not help: {self._remedy} Then clear the task that created the job: it sends "
+            "again. Up to Airflow 3.2, only the same message can be sent again; a corrected one takes an "
+            "`idempotency_key` of its own.",
+            action,
             code=code,
         )
+
+    @property
+    def _remedy(self) -> str:
+        code = str((self.error or {}).get("code") or "").lower()
+        if "insufficient_credits" in code:
+            return "have a person add credits in Revor."
+        if "membership_tier_insufficient" in code:
+            return "have a person upgrade the plan in Revor."
+        if "account" in code:
+            return f"fix the account at {CONNECT_ACCOUNTS_URL}."
+        return f"fix the cause. It may be the message, the recipient, or the account at {CONNECT_ACCOUNTS_URL}."
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON, the fields as the API names them."""
@@ -206,7 +218,7 @@ def dispatch_request(
         "channel": sends_on.value,
         "action": "outreach",
         "recipient": recipient_of(sends_on, recipient),
-        "content": _given(content),
+        "content": {name: as_text(value) for name, value in _given(content).items()},
         "metadata": None if is_nothing(metadata) else dict(metadata or {}),
         "min_channel_task_interval_seconds": parse_interval(min_channel_task_interval_seconds),
     }
@@ -241,10 +253,10 @@ def post_like_request(
     """
     body: dict[str, Any] = {
         "profile_url": profile_url,
-        "content": content,
-        "topic": topic,
-        "intent": intent,
-        "account_id": account_id,
+        "content": as_text(content),
+        "topic": as_text(topic),
+        "intent": as_text(intent),
+        "account_id": as_text(account_id),
         "post_limit": post_limit,
         "locale": locale,
     }
@@ -318,5 +330,5 @@ def _moment(value: Any) -> float | None:
 
 
 def _given(body: Mapping[str, Any]) -> dict[str, Any]:
-    # A template that renders to nothing leaves its field out.
+    # A template that renders to nothing omits its field.
     return {name: value for name, value in body.items() if not is_nothing(value)}

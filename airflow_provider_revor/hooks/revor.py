@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_revor.api.accounts import ConnectAccount, list_request, read_accounts
+from airflow_provider_revor.api.accounts import ConnectAccount, filter_sendable, list_request, read_accounts
 from airflow_provider_revor.api.answers import Envelope, decode
 from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.exceptions import RevorError, RevorMissingConnectionError
@@ -83,31 +83,39 @@ class RevorHook(OutreachMethods, BaseHook):
 
     # -- the API -----------------------------------------------------------------------------------------
 
-    def list_connect_accounts(self, channel: str | None = None, can_send: bool | None = None) -> list[ConnectAccount]:
+    def list_connect_accounts(
+        self, channel: str | None = None, can_send: bool | str | None = None, sendable: bool | str | None = None
+    ) -> list[ConnectAccount]:
         """
         List Connect accounts: ``GET /api/v1/connect/accounts``.
 
         :param channel: Only accounts of this channel: ``email``, ``linkedin`` or ``whatsapp``; None for all.
         :param can_send: Only accounts whose ``can_send`` is this; None for all.
+        :param sendable: Only accounts that can really send, or that cannot; None for all. Revor has no such filter: it
+            is applied to the response.
         :return: The accounts in Revor's order; maybe none.
         :raises ValueError: if a filter is none that Revor knows; before any request.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        return self._send(list_request(channel, can_send), read_accounts)
+        accounts = self._send(list_request(channel, can_send), read_accounts)
+        return filter_sendable(accounts, sendable)
 
     async def alist_connect_accounts(
-        self, channel: str | None = None, can_send: bool | None = None
+        self, channel: str | None = None, can_send: bool | str | None = None, sendable: bool | str | None = None
     ) -> list[ConnectAccount]:
         """
         List Connect accounts, awaited: the same as :meth:`list_connect_accounts`, for the triggerer.
 
         :param channel: Only accounts of this channel: ``email``, ``linkedin`` or ``whatsapp``; None for all.
         :param can_send: Only accounts whose ``can_send`` is this; None for all.
+        :param sendable: Only accounts that can really send, or that cannot; None for all. Revor has no such filter: it
+            is applied to the response.
         :return: The accounts in Revor's order; maybe none.
         :raises ValueError: if a filter is none that Revor knows; before any request.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        return await self._asend(list_request(channel, can_send), read_accounts)
+        accounts = await self._asend(list_request(channel, can_send), read_accounts)
+        return filter_sendable(accounts, sendable)
 
     def request(
         self,

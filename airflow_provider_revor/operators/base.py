@@ -173,6 +173,7 @@ class OutreachOperator(BaseOperator):
                 get=get,
                 key=key,
                 message=[self._message(), interval],
+                conn_id=self.revor_conn_id,
                 memory=memory,
                 log=self.log,
             )
@@ -227,6 +228,6 @@ class OutreachOperator(BaseOperator):
 
     def _too_late(self) -> RevorJobTimeoutError:
         return RevorJobTimeoutError(
-            f"Outreach job {self._job_id} on connection {self.revor_conn_id!r} has not ended within {self.timeout:g} "
-            "s. It goes on in Revor; another try of this task waits for the same job, and sends nothing twice."
+            f"Outreach job {self._job_id} on connection {self.revor_conn_id!r} did not end within {self.timeout:g} s. "
+            "It goes on in Revor: another try of this task waits for the same job, and sends nothing twice."
         )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_revor.api.accounts import Channel, ConnectAccount, parse_can_send, parse_channel
+from airflow_provider_revor.api.accounts import Channel, ConnectAccount, parse_channel, parse_flag
+from airflow_provider_revor.api.answers import clean_id
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.templates import is_literal
+from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_revor.typing import OrXCom
 
 
 class ListConnectAccountsOperator(BaseOperator):
@@ -28,31 +32,42 @@ class ListConnectAccountsOperator(BaseOperator):
     :param channel: Only accounts of this channel: ``email``, ``linkedin`` or ``whatsapp``; None, and a template that
         renders to an empty string or ``None``, for all. Default: None. (templated)
     :param can_send: Only accounts whose ``can_send`` is this: a bool, or a string that says ``true``, ``false``, ``1``
-        or ``0``; None, and a template that renders to an empty string or ``None``, for all. Default: None.
-        (templated)
-    :raises RevorValueError: (a ValueError) when the Dag is parsed, if ``channel`` or ``can_send`` is literal and
-        none that Revor knows.
+        or ``0``; None, and a template that renders to an empty string or ``None``, for all. An account that may send
+        can still be unavailable: to list those that can really send, use ``sendable``. Default: None. (templated)
+    :param sendable: Only accounts that can really send: their ``status`` is ``ok`` and their ``can_send`` is true. Or,
+        if false, only those that cannot. The same values as ``can_send``. Default: None. (templated)
+    :raises RevorValueError: (a ValueError) when the Dag is parsed, if ``channel``, ``can_send`` or ``sendable`` is
+        literal and invalid.
     """
 
-    template_fields: Sequence[str] = ("revor_conn_id", "channel", "can_send")
+    template_fields: Sequence[str] = ("revor_conn_id", "channel", "can_send", "sendable")
     ui_color = "#d9f2e6"
+
+    # Templated: another task's output until it is rendered.
+    revor_conn_id: Any
+    channel: Any
+    can_send: Any
+    sendable: Any
 
     def __init__(
         self,
         *,
-        revor_conn_id: str = "revor_default",
-        channel: str | None = None,
-        can_send: bool | str | None = None,
-        **kwargs: Any,
+        revor_conn_id: OrXCom[str] = "revor_default",
+        channel: OrXCom[str | None] = None,
+        can_send: OrXCom[bool | str | None] = None,
+        sendable: OrXCom[bool | str | None] = None,
+        **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[arg-type]  # Airflow's hints allow fewer callbacks than Airflow does.
         if is_literal(channel):
             parse_channel(channel)
-        if is_literal(can_send):
-            parse_can_send(can_send)
+        for name, value in (("can_send", can_send), ("sendable", sendable)):
+            if is_literal(value):
+                parse_flag(name, value)
         self.revor_conn_id = revor_conn_id
         self.channel = channel
         self.can_send = can_send
+        self.sendable = sendable
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """
@@ -61,9 +76,9 @@ class ListConnectAccountsOperator(BaseOperator):
         :return: The accounts' dicts, in Revor's order.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        channel, can_send = parse_channel(self.channel), parse_can_send(self.can_send)
+        channel = parse_channel(self.channel)
         with RevorHook(self.revor_conn_id) as hook:
-            accounts = hook.list_connect_accounts(channel=channel, can_send=can_send)
+            accounts = hook.list_connect_accounts(channel=channel, can_send=self.can_send, sendable=self.sendable)
         self._tell(accounts, channel)
         return [account.as_dict() for account in accounts]
 
@@ -72,4 +87,4 @@ class ListConnectAccountsOperator(BaseOperator):
         # A dict for its order: Revor's channels first, then any that is not known here yet.
         for channel in dict.fromkeys([*known, *(account.channel for account in accounts)]):
             sendable = [account.sendable for account in accounts if account.channel == channel]
-            self.log.info("%s: %d Connect accounts, %d can send", channel, len(sendable), sum(sendable))
+            self.log.info("%s: %d Connect accounts, %d can send", clean_id(channel), len(sendable), sum(sendable))

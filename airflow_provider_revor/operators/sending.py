@@ -51,6 +51,7 @@ class OutreachSender:
     :param get: Returns how a job stands.
     :param key: The idempotency key of the first attempt.
     :param message: All that is sent, as plain JSON; only a digest of it is kept.
+    :param conn_id: The Airflow connection, for messages.
     :param memory: What earlier tries recorded.
     :param log: The task's log.
     """
@@ -62,6 +63,7 @@ class OutreachSender:
         get: Callable[[str], OutreachJob],
         key: str,
         message: Any,
+        conn_id: str,
         memory: AttemptMemory,
         log: Log,
     ) -> None:
@@ -69,6 +71,7 @@ class OutreachSender:
         self._get = get
         self._key = key
         self._message = digest(message)
+        self._conn_id = conn_id
         self._memory = memory
         self._log = log
 
@@ -126,11 +129,13 @@ class OutreachSender:
         try:
             return self._get(job_id)
         except RevorNotFoundError as e:
-            raise RevorNotFoundError(
-                f"Revor does not know outreach job {job_id}, which an earlier try of this task created. Nothing is "
-                "sent: check that the connection leads to the same Revor, with an API key of the same user. To send "
-                f"nevertheless, give this person's task another `idempotency_key` and clear it. {e}",
+            raise RevorNotFoundError.of(
+                f"Revor does not know outreach job {job_id} on connection {self._conn_id!r}, which an earlier try of "
+                "this task created. Nothing is sent.",
+                "Check that the connection leads to the same Revor, with an API key of the same user. To send "
+                "nevertheless, give this person's task another `idempotency_key` and clear it.",
+                f"status {e.status_code}, code {e.code}, request_id {e.request_id}",
                 code=e.code,
                 status_code=e.status_code,
                 request_id=e.request_id,
-            ) from e
+            ) from None

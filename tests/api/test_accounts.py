@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from airflow_provider_revor.api.accounts import (
     Channel,
     ConnectAccount,
+    filter_sendable,
     list_request,
-    parse_can_send,
     parse_channel,
+    parse_flag,
     read_accounts,
 )
 from airflow_provider_revor.api.answers import Envelope, decode
 from airflow_provider_revor.api.wire import Request
-from airflow_provider_revor.exceptions import RevorResponseError
+from airflow_provider_revor.exceptions import RevorResponseError, RevorValueError
 
 
 def read(*items) -> list[ConnectAccount]:
@@ -98,8 +99,10 @@ def test_what_a_blocked_account_needs_is_said_without_personal_data():
     reason = account(status="credentials", can_send=False).blocked_reason
     assert "reconnect it at https://revor.ai/console/connect" in reason
     assert "can_send is false" in account(can_send=False).blocked_reason
-    assert "error" in account(status="error").blocked_reason
-    assert "'paused'" in account(status="paused").blocked_reason
+    assert "not available now" in account(status="error").blocked_reason
+    assert "its status is paused" in account(status="paused").blocked_reason
+    for status in ("credentials", "error", "ok", "paused"):
+        assert "https://revor.ai/console/connect" in account(status=status, can_send=False).blocked_reason
     assert "ada@example.com" not in reason
     assert "Ada" not in reason
 
@@ -133,13 +136,13 @@ def test_a_bad_channel_is_a_value_error_that_names_the_good_ones(value):
     ],
 )  # fmt: skip
 def test_can_send_is_parsed_as_templates_render_it(value, flag):
-    assert parse_can_send(value) is flag
+    assert parse_flag("can_send", value) is flag
 
 
 @pytest.mark.parametrize("value", ["yes", "on", 2, [], "nope"])
 def test_a_bad_can_send_is_a_value_error(value):
     with pytest.raises(ValueError, match="neither true nor false"):
-        parse_can_send(value)
+        parse_flag("can_send", value)
 
 
 def test_the_request_carries_only_the_filters_that_were_given():
@@ -167,3 +170,23 @@ def test_any_json_is_typed_values_or_a_response_error(body):
         assert {type(getattr(one, name)) for name in ("can_send", "can_receive")} == {bool}
         assert {type(getattr(one, n)) for n in ("account_id", "channel", "name", "status", "lifecycle_status")} == {str}
         assert one.account_identifier is None or type(one.account_identifier) is str
+
+
+@pytest.mark.parametrize("field", ["account_id", "status", "lifecycle_status", "channel", "name"])
+def test_whatever_revor_calls_an_account_takes_one_short_line(field):
+    odd = account(can_send=False, **{field: "x\nERROR forged \x1b[31m\u202e" + "y" * 400_000})
+    for text in (odd.label, odd.blocked_reason):
+        assert len(text) < 500
+        assert text.isprintable()
+    # The value itself stays as it is.
+    assert odd.as_dict()[field] == getattr(odd, field)
+
+
+@pytest.mark.parametrize(
+    ("sendable", "ids"), [(None, [1, 2, 3]), (True, [1]), ("true", [1]), ("0", [2, 3]), ("none", [1, 2, 3])]
+)
+def test_the_filter_sendable_goes_by_the_rule(sendable, ids):
+    found = [account(account_id=1), account(account_id=2, status="error"), account(account_id=3, can_send=False)]
+    assert [one.account_id for one in filter_sendable(found, sendable)] == ids
+    with pytest.raises(RevorValueError, match="sendable='perhaps'"):
+        filter_sendable(found, "perhaps")

@@ -73,9 +73,9 @@ BAD = {
     "a chat in HTML": ("linkedin", TO, {"html": "<p>"}, NO_CHAT),
     "numbers": (
         "whatsapp",
-        {"phone": 12025550123},
-        {"text": 5},
-        "recipient.phone must be text, not int; content.text must be text, not int",
+        {"phone": 12025550123.5},
+        {"text": True},
+        "recipient.phone must be text, not float; content.text must be text, not bool",
     ),
     "no objects": (
         "email",

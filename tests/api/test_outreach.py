@@ -262,7 +262,7 @@ def test_a_failure_tells_the_code_why_and_what_to_do():
         "job_1",
         "outreach.dispatch",
         "'revor_default'",
-        "mailbox_full: The mailbox is full. Trying again as it is will not help",
+        "mailbox_full: The mailbox is full. Trying again as it is will not help: fix the cause",
         "clear the task that created the job",
     ):
         assert words in str(told)

@@ -19,6 +19,16 @@ def test_it_returns_plain_dicts(connect, requests_mock):
     assert requests_mock.last_request.qs == {"channel": ["email"], "can_send": ["true"]}
 
 
+@pytest.mark.parametrize(("sendable", "ids"), [(True, ["acc_1"]), ("{{ 1 }}", ["acc_1"]), (False, ["acc_2", "acc_3"])])
+def test_it_lists_those_that_can_really_send(connect, requests_mock, sendable, ids):
+    connect()
+    off = [item(account_id="acc_2", status="error"), item(account_id="acc_3", can_send=False)]
+    requests_mock.get(URL, json=listing(item(), *off))
+    operator = ListConnectAccountsOperator(task_id="t", sendable=sendable)
+    operator.render_template_fields({})
+    assert [account["account_id"] for account in operator.execute({})] == ids
+
+
 def test_no_account_is_a_success(connect, requests_mock):
     connect()
     requests_mock.get(URL, json=listing())
@@ -43,7 +53,9 @@ def test_it_logs_a_line_per_channel_and_nothing_personal(connect, requests_mock,
     assert "sk-revor-canary" not in caplog.text
 
 
-@pytest.mark.parametrize("kwargs", [{"channel": "sms"}, {"can_send": "perhaps"}, {"can_send": 7}])
+@pytest.mark.parametrize(
+    "kwargs", [{"channel": "sms"}, {"can_send": "perhaps"}, {"can_send": 7}, {"sendable": "perhaps"}]
+)
 def test_a_bad_literal_fails_when_the_dag_is_parsed(kwargs):
     with pytest.raises(ValueError, match="sms|perhaps|7"):
         ListConnectAccountsOperator(task_id="t", **kwargs)

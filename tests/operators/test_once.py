@@ -358,7 +358,7 @@ def test_a_recorded_job_that_revor_does_not_know_is_an_error_and_nothing_is_sent
     ready.reset_jobs()
     ready.reset_requests()
     for number, automatic in ((2, True), (3, False)):
-        with pytest.raises(e.RevorNotFoundError, match="Nothing is sent: check that the connection") as lost:
+        with pytest.raises(e.RevorNotFoundError, match="Nothing is sent. Check that the connection") as lost:
             dispatch().execute(context(number, automatic=automatic, store=store))
         assert lost.value.code == "external_api_job_not_found"
     assert [record.method for record in ready.requests] == ["GET", "GET"]

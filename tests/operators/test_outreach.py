@@ -16,13 +16,16 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
     TaskDeferred,
 )
-from factories import job
-from outreach_tasks import EMAIL, LIKE, Store, both, context, dispatch, keys, like
+from factories import item, job, listing, resource
+from outreach_tasks import EMAIL, LIKE, ROOT, Store, both, context, dispatch, keys, like
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.idempotency import person
+from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
+from airflow_provider_revor.sensors.connect import SendableAccountSensor
+from airflow_provider_revor.sensors.outreach import OutreachJobSensor
 
 # -- sending ---------------------------------------------------------------------------------------------
 
@@ -427,3 +430,53 @@ def test_what_is_scheduled_beyond_the_timeout_is_told(ready, caplog, monkeypatch
     with pytest.raises(e.RevorJobTimeoutError), caplog.at_level(logging.WARNING, "operator"):
         dispatch(timeout=0.2).execute(context())
     assert "this try will not wait so long" in caplog.text
+
+
+def rendered_natively(make):
+    """Return a task as a Dag that renders templates to native objects makes it."""
+    params = {"id": "4711", "phone": "4915112345678", "text": "42", "yes": "True"}
+    with DAG("native", schedule=None, render_template_as_native_obj=True, params=params) as dag:
+        operator = make()
+    operator.render_template_fields({"params": params, "dag": dag})
+    return operator
+
+
+def test_numbers_that_native_rendering_makes_are_taken_as_what_they_were(connect, requests_mock):
+    connect()
+    number = "{{ params.id }}"
+    requests_mock.get(f"{ROOT}/jobs/4711", json=resource(job(id="4711")))
+    for path in ("dispatches", "linkedin/post-likes"):
+        requests_mock.post(f"{ROOT}/{path}", json=resource(job(id="4711")))
+    account = item(account_id="4711")
+    requests_mock.get("https://revor.ai/api/v1/connect/accounts", json=listing(account, item(can_send=False)))
+
+    def sent(make):
+        assert rendered_natively(make).execute(context())["id"] == "4711"
+        return next(one for one in reversed(requests_mock.request_history) if one.method == "POST")
+
+    message = sent(
+        lambda: dispatch(
+            account_id=number,
+            channel="whatsapp",
+            recipient={"phone": "{{ params.phone }}", "name": number},
+            content={"text": "{{ params.text }}"},
+            idempotency_key=number,
+        )
+    )
+    assert message.headers["Idempotency-Key"] == "4711"
+    body = message.json()
+    assert (body["account_id"], body["content"]) == ("4711", {"text": "42"})
+    assert body["recipient"] == {"phone": "4915112345678", "name": "4711"}
+    body = sent(lambda: like(account_id=number, topic="{{ params.text }}", post_limit="{{ params.text }}")).json()
+    assert (body["account_id"], body["topic"], body["post_limit"]) == ("4711", "42", 42)
+
+    sensor = rendered_natively(lambda: OutreachJobSensor(task_id="s", job_id=number, deferrable=False))
+    assert sensor.poke(context()).xcom_value["id"] == "4711"
+    gate = rendered_natively(
+        lambda: SendableAccountSensor(
+            task_id="g", account_id=number, pick="sticky", sticky_key=number, deferrable=False
+        )
+    )
+    assert gate.poke(context()).xcom_value == account
+    accounts = rendered_natively(lambda: ListConnectAccountsOperator(task_id="l", sendable="{{ params.yes }}"))
+    assert accounts.execute({}) == [account]
