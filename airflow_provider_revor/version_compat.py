@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ASSET_WATCHERS",
     "CLI_COMMANDS",
+    "COUNTS_CLEARS",
     "FORM_FROM_PROVIDER_INFO",
     "RETRY_POLICIES",
     "SHARED_POLLS",
@@ -37,6 +38,9 @@ SHARED_POLLS = _AIRFLOW >= (3, 3)
 # Whether a task can begin, and a pure gate end, in the triggerer. Older ones do not render the templates of such a
 # task (2.11), or ignore that it asks for it (3.0 to 3.2).
 START_FROM_TRIGGER = _AIRFLOW >= (3, 3)
+
+# Whether a Dag run counts each clear of its tasks; older ones count those of a run that has ended.
+COUNTS_CLEARS = _AIRFLOW >= (3, 3)
 
 # Whether a task can have a policy that decides on its retries.
 RETRY_POLICIES = _AIRFLOW >= (3, 3)

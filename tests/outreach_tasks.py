@@ -37,12 +37,14 @@ class Store(dict):
         self[key] = json.loads(json.dumps(value))
 
 
-def context(try_number=1, pushed=None, *, automatic=False, store=None, **ids):
+def context(try_number=1, pushed=None, *, automatic=False, store=None, clears=None, **ids):
     """The context of a try: an automatic retry, or else the first try since a person cleared the task."""
     push = {} if pushed is None else pushed
     max_tries = try_number + 5 if automatic else try_number - 1
     ti = {"dag_id": "d", "run_id": "r", "task_id": "t", "try_number": try_number, "max_tries": max_tries, **ids}
     memory = {} if store is None else {"task_state_store": store}
+    if clears is not None:
+        memory["dag_run"] = SimpleNamespace(clear_number=clears)
     return {"ti": SimpleNamespace(**ti, xcom_push=lambda key, value: push.update({key: value})), **memory}
 
 

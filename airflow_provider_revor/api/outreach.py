@@ -7,6 +7,7 @@ Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``POS
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,11 +37,9 @@ _PASSING_CODES = (
     "external_api_worker_unavailable",
     "external_api_retry_enqueue_failed",
     "external_api_billing_retryable",
-    "retryable",
-    "timeout",
-    "temporar",
 )
-_NOT_PASSING_CODES = ("insufficient_credits", "membership_tier_insufficient", "not_retryable", "non_retryable")
+_PASSING_WORDS = r"timeout|(?<![a-z])(temporar|retryable(?![-_ ]?(false|no)))"
+_NOT_PASSING_WORDS = r"insufficient_credits|membership_tier_insufficient|(non|not|un)[-_ ]?retryable"
 
 # The longest id that is accepted. An id becomes a part of paths, messages and XComs.
 _LONGEST_ID = 200
@@ -105,11 +104,12 @@ class OutreachJob:
         error = self.error or {}
         if not self.failed:
             return False
-        code = str(error.get("code") or "").lower()
-        if any(part in code for part in _NOT_PASSING_CODES):
+        code = error.get("code")
+        code = code.lower() if isinstance(code, str) else ""
+        if re.search(_NOT_PASSING_WORDS, code):
             return False
         # The codes are those of failed jobs; that of a cancelled one may be the word of whoever cancelled it.
-        passing = self.status == "failed" and any(part in code for part in _PASSING_CODES)
+        passing = self.status == "failed" and (code in _PASSING_CODES or bool(re.search(_PASSING_WORDS, code)))
         return passing or error.get("retryable") is True
 
     @property
@@ -153,8 +153,8 @@ class OutreachJob:
         error = self.error or {}
         code, why = clean_id(error.get("code")), plain_text(error.get("message"))
         how = "was cancelled in Revor" if self.status == "cancelled" else "failed"
-        said = ": ".join(filter(None, (code, why.rstrip(".") if why else None))) or "Revor does not say why"
-        reason = f"Outreach job {clean_id(self.id)} {how} on connection {conn_id!r}: {said}."
+        said = ": ".join(filter(None, (code, why.rstrip(".") if why else None)))
+        reason = f"Outreach job {clean_id(self.id)} {how} on connection {conn_id!r}{f': {said}' if said else ''}."
         action = clean_id(self.action) or "unknown action"
         if self.retry_may_help:
             cls = RevorJobFailedError if for_good else RevorJobError
@@ -281,11 +281,12 @@ def job_request(job_id: str) -> Request:
     return Request("GET", f"{JOBS_PATH}/{quote(name, safe='')}")
 
 
-def read_job(envelope: Envelope) -> OutreachJob:
+def read_job(envelope: Envelope, job_id: str | None = None) -> OutreachJob:
     """
     Return the job in a response, whether it was just created or asked for.
 
     :param envelope: The decoded answer.
+    :param job_id: The job that was asked for; None for one that was created.
     :raises RevorResponseError: if it is not as documented; it names the field.
     """
     item = envelope.item
@@ -294,6 +295,8 @@ def read_job(envelope: Envelope) -> OutreachJob:
             raise envelope.malformed(f"item.{name}", "a string", item.get(name))
     if len(item["id"]) > _LONGEST_ID or not item["id"].isprintable() or " " in item["id"]:
         raise envelope.malformed("item.id", f"at most {_LONGEST_ID} printable characters without spaces", item["id"])
+    if job_id is not None and item["id"] != job_id:
+        raise envelope.malformed("item.id", "the id that was asked for", item["id"])
     for name in ("result", "error"):
         if not isinstance(item.get(name), (dict, type(None))):
             raise envelope.malformed(f"item.{name}", "an object or null", item[name])

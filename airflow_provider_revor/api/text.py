@@ -92,9 +92,10 @@ def _escaped(character: str) -> str:
     """Return the pattern of a character in plain text, JSON, a URL, HTML, or the ``repr`` of one of these."""
     code = ord(character)
     plain = {re.escape(character), re.escape(html.escape(character))}
+    # Longer forms first: `u` alone would match the beginning of its own escape, and `&` that of `&amp;`.
     return (
-        rf"(?:\\{{0,4}}(?:{'|'.join(sorted(plain))})|\\{{1,4}}(?:u00|x){code:02x}"
-        rf"|%(?:25){{0,3}}{code:02x}|&#(?:0{{0,4}}{code}|x0{{0,4}}{code:02x});)"
+        rf"(?:\\{{1,4}}(?:u00|x){code:02x}|%(?:25){{0,3}}{code:02x}|&#(?:0{{0,4}}{code}|x0{{0,4}}{code:02x});"
+        rf"|\\{{0,4}}(?:{'|'.join(sorted(plain, key=len, reverse=True))}))"
     )
 
 

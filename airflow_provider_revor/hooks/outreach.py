@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class OutreachMethods(ABC):
         """
         from airflow_provider_revor.api.outreach import job_request, read_job
 
-        return self._send(job_request(job_id), read_job)
+        return self._send(job_request(job_id), partial(read_job, job_id=str(job_id).strip()))
 
     async def aget_outreach_job(self, job_id: str) -> OutreachJob:
         """
@@ -134,7 +135,7 @@ class OutreachMethods(ABC):
         """
         from airflow_provider_revor.api.outreach import job_request, read_job
 
-        return await self._asend(job_request(job_id), read_job)
+        return await self._asend(job_request(job_id), partial(read_job, job_id=str(job_id).strip()))
 
     @abstractmethod
     def _send(self, request: Request, read: Callable[[Envelope], T]) -> T: ...

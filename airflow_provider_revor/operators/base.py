@@ -17,9 +17,11 @@ from airflow_provider_revor.exceptions import RevorJobTimeoutError, RevorTransie
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.idempotency import digest, fixed_choice, person, task_key
 from airflow_provider_revor.operators.memory import AttemptMemory
-from airflow_provider_revor.operators.sending import OutreachSender, Try
+from airflow_provider_revor.operators.sending import OutreachSender
+from airflow_provider_revor.rules.sending import Try
 from airflow_provider_revor.templates import is_known
 from airflow_provider_revor.typing import BaseOperatorArgs
+from airflow_provider_revor.version_compat import COUNTS_CLEARS
 from airflow_provider_revor.waiting import TRIGGERER_GRACE, WaitLog, job_pause, seconds, time_left
 
 if TYPE_CHECKING:
@@ -152,10 +154,9 @@ class OutreachOperator(BaseOperator):
         ti = context["ti"]
         recipient = self._recipient()
         # "None", a template's nothing, would be one key for everyone and for ever.
-        if is_nothing(self.idempotency_key):
-            key = task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
-        else:
-            key = str(self.idempotency_key).strip()
+        own_key = not is_nothing(self.idempotency_key)
+        our_key = task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
+        key = str(self.idempotency_key).strip() if own_key else our_key
         bounds = interval_bounds(self.min_channel_task_interval_seconds)
         interval = bounds and fixed_choice(key, *bounds)
 
@@ -172,12 +173,13 @@ class OutreachOperator(BaseOperator):
                 post=lambda attempt_key: self._send(hook, interval, attempt_key),
                 get=get,
                 key=key,
+                own_key=own_key,
                 message=[self._message(), interval],
                 conn_id=self.revor_conn_id,
                 memory=memory,
                 log=self.log,
             )
-            job = sender.send_once(Try(ti.try_number, ti.max_tries, self.retries or 0))
+            job = sender.send_once(_this_try(context, self.retries or 0))
         if not job.ended:
             self.log.info("%s", job.standing)
         if self.wait_for_completion and (job.begins_at or began) > began + self.timeout:
@@ -231,3 +233,10 @@ class OutreachOperator(BaseOperator):
             f"Outreach job {self._job_id} on connection {self.revor_conn_id!r} did not end within {self.timeout:g} s. "
             "It goes on in Revor: another try of this task waits for the same job, and sends nothing twice."
         )
+
+
+def _this_try(context: Context, retries: int) -> Try:
+    ti = context["ti"]
+    clears = getattr(context.get("dag_run"), "clear_number", None) if COUNTS_CLEARS else None
+    mapped = getattr(ti, "map_index", -1) not in (None, -1)
+    return Try(ti.try_number, ti.max_tries, retries, clears, mapped)

@@ -39,7 +39,10 @@ class AttemptMemory:
         if self._store is None:
             return None
         try:
-            self._kept = Attempt.from_dict(self._store.get(self._key))
+            value = self._store.get(self._key)
+            self._kept = Attempt.from_dict(value)
+            if value is not None and self._kept is None:
+                raise ValueError("The record is not one that this version of the provider writes.")
         # Whatever a store and its backend raise: sending must not depend on it.
         except Exception as e:
             self._give_up("read", e)

@@ -4,43 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_revor.exceptions import RevorNotFoundError
+from airflow_provider_revor.exceptions import RevorError, RevorNotFoundError, RevorResponseError
 from airflow_provider_revor.idempotency import attempt_key, digest
-from airflow_provider_revor.rules.sending import Attempt, Found, Get, find_or_send, is_first_try
+from airflow_provider_revor.rules.sending import Attempt, Found, Get, Try, find_or_send
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.outreach import OutreachJob
     from airflow_provider_revor.operators.memory import AttemptMemory
     from airflow_provider_revor.version_compat import Log
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """
-    One try of a task, as Airflow counts it.
-
-    :param number: The try, from 1 on.
-    :param max_tries: Airflow's ``max_tries`` of the task instance, which changes when the task is cleared.
-    :param retries: The ``retries`` of the task.
-    """
-
-    number: int
-    max_tries: int
-    retries: int
-
-    def is_first_after(self, recorded: Attempt | None) -> bool:
-        """
-        Return whether this is the first try of the task, or the first since a person cleared it.
-
-        :param recorded: The latest attempt of an earlier try, if it is known.
-        """
-        # The same `max_tries` as then: not cleared since, even if the Dag file gives the task other `retries` now.
-        if recorded and recorded.max_tries == self.max_tries:
-            return False
-        return is_first_try(self.number, self.max_tries, self.retries)
 
 
 class OutreachSender:
@@ -50,6 +24,7 @@ class OutreachSender:
     :param post: Sends the message under an idempotency key, and returns the job as the response tells of it.
     :param get: Returns how a job stands.
     :param key: The idempotency key of the first attempt.
+    :param own_key: Whether that is a key of the Dag author's, which other runs may have used.
     :param message: All that is sent, as plain JSON; only a digest of it is kept.
     :param conn_id: The Airflow connection, for messages.
     :param memory: What earlier tries recorded.
@@ -62,6 +37,7 @@ class OutreachSender:
         post: Callable[[str], OutreachJob],
         get: Callable[[str], OutreachJob],
         key: str,
+        own_key: bool,
         message: Any,
         conn_id: str,
         memory: AttemptMemory,
@@ -70,6 +46,7 @@ class OutreachSender:
         self._post = post
         self._get = get
         self._key = key
+        self._own_key = own_key
         self._message = digest(message)
         self._conn_id = conn_id
         self._memory = memory
@@ -87,23 +64,26 @@ class OutreachSender:
         recorded = self._memory.recall()
         first_try = this_try.is_first_after(recorded)
         current = Attempt(1, None, digest(self._key), self._message, this_try.max_tries)
-        if recorded and recorded.key != current.key and first_try:
+        if recorded and recorded.key != current.key and first_try and self._own_key:
             # A person cleared the task and gave it another idempotency key: another message is meant.
+            self._log.warning("The idempotency key is another than that of job %s: a new message.", recorded.job_id)
             recorded = None
         began, try_began = time.monotonic(), None
         job: OutreachJob
-        steps = find_or_send(recorded, first_try=first_try, try_number=this_try.number)
+        nothing_before = this_try.nothing_before and not self._own_key
+        steps = find_or_send(recorded, first_try=first_try, nothing_before=nothing_before, try_number=this_try.number)
         step = next(steps)
         while True:
             if isinstance(step, Get):
                 job = self._get_recorded(step.job_id)
             else:
                 job = self._send(replace(current, number=step.attempt))
+            elapsed = time.monotonic() - began
             if try_began is None and job.answered_at is not None:
                 # By Revor's clock. What has passed since is counted by a clock that nobody sets.
-                try_began = job.answered_at - (time.monotonic() - began)
+                try_began = job.answered_at - elapsed
             try:
-                step = steps.send(Found(job, try_began))
+                step = steps.send(Found(job, try_began, elapsed))
             except StopIteration as end:
                 number, job = end.value
                 break
@@ -117,13 +97,26 @@ class OutreachSender:
         return job
 
     def _send(self, attempt: Attempt) -> OutreachJob:
-        if attempt.number > 1:
-            # If this try ends before it learns of the job, the next one repeats this key instead of the rule.
-            self._memory.keep(attempt)
+        # If this try ends before it learns of the job, the next one repeats this key.
+        self._memory.keep(attempt)
         job_id = self._post(attempt_key(self._key, attempt.number)).id
         self._memory.keep(replace(attempt, job_id=job_id))
-        # A response under a key that was used before tells how the job stood when it was created.
-        return self._get(job_id)
+        try:
+            # A response under a key that was used before tells how the job stood when it was created.
+            return self._get(job_id)
+        except RevorError as e:
+            # A copy of Revor's that lags behind may not know the job yet.
+            kind = RevorResponseError if isinstance(e, RevorNotFoundError) else type(e)
+            raise kind(
+                f"Revor accepted outreach job {job_id}, but how it stands could not be learned: another try of this "
+                f"task, or a clear, finds the job and sends nothing twice. {e}",
+                reason=f"Revor accepted outreach job {job_id}, but how it stands could not be learned. {e.reason}",
+                advice=e.advice,
+                code=e.code,
+                status_code=e.status_code,
+                request_id=e.request_id,
+                retry_after=e.retry_after,
+            ) from None
 
     def _get_recorded(self, job_id: str) -> OutreachJob:
         try:

@@ -11,7 +11,6 @@ attempt before has failed or was cancelled, had ended before this try began, and
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -27,6 +26,9 @@ DOUBT = 5.0
 # How many keys one try looks through beyond one for each try so far. Earlier tries of other task instances may have
 # used some: a mapped list was generated again, or earlier runs used the same key of the Dag author's.
 SPARE_ATTEMPTS = 20
+
+# 2000-01-01, in seconds since the epoch. A job that is said to have ended before, as at 1970-01-01, is not known to.
+_EARLIEST_END = 946_684_800.0
 
 
 class Next(Enum):
@@ -55,17 +57,41 @@ def decide(job: OutreachJob, *, first_try: bool, ended_before: bool) -> Next:
     return Next.FAIL
 
 
-def is_first_try(try_number: int, max_tries: int, retries: int) -> bool:
+@dataclass(frozen=True, slots=True)
+class Try:
     """
-    Return whether this is the first try of a task instance, or the first since it was cleared.
+    One try of a task instance, as Airflow counts it.
 
-    Clearing a task sets ``max_tries`` to the tries so far plus the task's ``retries``.
-
-    :param try_number: The try, from 1 on.
-    :param max_tries: Airflow's ``max_tries`` of the task instance.
+    :param number: The try, from 1 on.
+    :param max_tries: Airflow's ``max_tries``. Clearing a task sets it to the tries so far plus the task's ``retries``.
     :param retries: The ``retries`` of the task.
+    :param clears: How often tasks of the Dag run have been cleared; None if Airflow does not count each clear.
+    :param mapped: Whether the task instance is one of a mapped task.
     """
-    return try_number == max_tries - retries + 1
+
+    number: int
+    max_tries: int
+    retries: int
+    clears: int | None = None
+    mapped: bool = False
+
+    def is_first_after(self, recorded: Attempt | None) -> bool:
+        """
+        Return whether this is the first try of the task instance, or the first since a person cleared it.
+
+        :param recorded: The attempt that an earlier try recorded.
+        """
+        # The same `max_tries` as then: not cleared since, whatever `retries` the Dag file gives the task now. A clear
+        # that happens to leave it the same, after `retries` was lowered, is not seen: the next one is.
+        if recorded and recorded.max_tries == self.max_tries:
+            return False
+        return self.number == self.max_tries - self.retries + 1
+
+    @property
+    def nothing_before(self) -> bool:
+        """Whether no task instance can have sent this message before, in this Dag run."""
+        # A mapped list may have been generated again, so that its people are at other places; that takes a clear.
+        return self.number == 1 and (not self.mapped or self.clears == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +103,7 @@ class Attempt:
     :param job_id: Its job; None if the try ended before it learned of one.
     :param key: A digest of the idempotency key that all attempts have in common.
     :param message: A digest of what was sent.
-    :param max_tries: Airflow's ``max_tries`` at the time: it changes when the task is cleared.
+    :param max_tries: Airflow's ``max_tries`` at the time.
     """
 
     number: int
@@ -130,20 +156,23 @@ class Found:
 
     :param job: How the job stands now, as the response to a GET says.
     :param try_began: When this try began or earlier, by Revor's clock, in seconds since the epoch; None if not known.
+    :param elapsed: How many seconds this try has lasted.
     """
 
     job: OutreachJob
     try_began: float | None
+    elapsed: float = 0.0
 
 
 def find_or_send(
-    recorded: Attempt | None, *, first_try: bool, try_number: int
+    recorded: Attempt | None, *, first_try: bool, nothing_before: bool, try_number: int
 ) -> Generator[Get | Post, Found, tuple[int, OutreachJob]]:
     """
     Lead one try of a task to its job: yield each step, and take the response to it.
 
     :param recorded: The latest attempt, if an earlier try recorded it.
     :param first_try: Whether this is the first try of the task, or the first since a person cleared it.
+    :param nothing_before: Whether no other try can have sent the message before.
     :param try_number: The try, from 1 on.
     :return: The number of the attempt and its job: one that goes on or has succeeded is the task's job; one that has
         failed fails the task.
@@ -155,13 +184,15 @@ def find_or_send(
         if decide(job, first_try=first_try, ended_before=True) is not Next.SEND:
             return attempt, job
         attempt += 1
-    last, last_end = attempt + try_number + SPARE_ATTEMPTS, -math.inf
+    # With a record, or where there is nothing to look for, one key is enough: whatever clocks say, one job at most.
+    last = attempt if recorded or nothing_before else attempt + try_number + SPARE_ATTEMPTS
+    last_end = _EARLIEST_END
     while True:
         found = yield Post(attempt)
-        # Jobs of two attempts that ended almost together may both have been created by this try, whatever Revor's
-        # clock says.
         end = found.job.ended_at
-        old = end is not None and found.try_began is not None and last_end + DOUBT < end < found.try_began - DOUBT
-        if decide(found.job, first_try=first_try, ended_before=old) is not Next.SEND or attempt == last:
+        # The jobs of two attempts that ended within the time of this try may both have been created by it.
+        apart = end is not None and end > last_end + found.elapsed + DOUBT
+        old = apart and found.try_began is not None and end is not None and end < found.try_began - DOUBT
+        if attempt == last or decide(found.job, first_try=first_try, ended_before=old) is not Next.SEND:
             return attempt, found.job
-        attempt, last_end = attempt + 1, end or last_end
+        attempt, last_end = attempt + 1, last_end if end is None else end

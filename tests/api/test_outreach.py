@@ -267,9 +267,9 @@ def test_a_failure_tells_the_code_why_and_what_to_do():
     ):
         assert words in str(told)
     assert told.code == "mailbox_full"
-    assert "(no code)" in str(failure())
-    assert "was cancelled in Revor. " in str(failure("cancelled"))
-    assert "was cancelled in Revor: by_owner: Why not." in str(failure("cancelled", code="by_owner", message="Why not"))
+    assert str(failure()).startswith("Outreach job job_1 failed on connection 'revor_default'. ")
+    assert "was cancelled in Revor on connection 'revor_default'. " in str(failure("cancelled"))
+    assert ": by_owner: Why not. " in str(failure("cancelled", code="by_owner", message="Why not"))
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
@@ -302,6 +302,12 @@ def test_only_what_revor_says_can_be_tried_again_is(status, error, for_good, cls
         ("USER_INSUFFICIENT_CREDITS", False),
         ("membership_tier_insufficient", False),
         ("retry", False),
+        ("nonretryable", False),
+        ("non-retryable", False),
+        ("unretryable", False),
+        ("retryable_false", False),
+        ("contemporary", False),
+        (["timeout"], False),
         (7, False),
     ],
 )

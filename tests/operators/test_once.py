@@ -202,7 +202,7 @@ MAY_HELP = {"code": "busy", "message": "Later.", "retryable": True}
 remembered = pytest.mark.parametrize("make_store", [lambda: None, Store], ids=["keys-alone", "store"])
 
 
-def peer(requests_mock, behind=0.0, **ends):
+def peer(requests_mock, behind=0.0, date_ahead=0.0, **ends):
     """A Revor whose jobs fail at once, with its clock behind ours; return the keys that were posted."""
     posted = []
 
@@ -210,13 +210,15 @@ def peer(requests_mock, behind=0.0, **ends):
         return datetime.now(UTC) - timedelta(seconds=behind)
 
     def headers():
-        return {"Date": format_datetime(now(), usegmt=True)}
+        return {"Date": format_datetime(now() + timedelta(seconds=date_ahead), usegmt=True)}
 
     def post(request, answer):
         key = request.headers["Idempotency-Key"]
         if key not in posted:
             posted.append(key)
-            ended = job(id=f"job_{len(posted)}", status="failed", finished_at=now().isoformat(), result=None, **ends)
+            ended = job(
+                id=f"job_{len(posted)}", status="failed", result=None, **{"finished_at": now().isoformat(), **ends}
+            )
             requests_mock.get(f"{ROOT}/jobs/job_{len(posted)}", json=resource(ended), headers=headers())
         answer.headers.update(headers())
         return resource(job(id=f"job_{posted.index(key) + 1}", status="queued"))
@@ -253,6 +255,26 @@ def test_jobs_that_fail_at_once_are_one_message_a_try(connect, requests_mock, ma
         assert len(posted) == 1
 
 
+@remembered
+@pytest.mark.parametrize(
+    "odd",
+    [{"date_ahead": 8}, {"date_ahead": 86_400}, {"finished_at": "1970-01-01T00:00:00Z"}, {"finished_at": "0001-01-01"}],
+    ids=["proxy-8-s-ahead", "proxy-a-day-ahead", "epoch", "year-1"],
+)
+def test_a_date_of_another_clock_and_an_odd_end_are_one_message_a_try(connect, requests_mock, make_store, odd):
+    """A proxy's Date need not be of the clock that job times are of."""
+    connect()
+    posted, store = peer(requests_mock, error=FOR_GOOD, **odd), make_store()
+    with pytest.raises(e.RevorJobFailedError):
+        dispatch().execute(context(1, store=store))
+    assert len(posted) == 1
+    if store is not None:
+        # With a record, a clear is one message more, whatever the clocks say.
+        with pytest.raises(e.RevorJobFailedError):
+            dispatch().execute(context(2, store=store))
+        assert len(posted) == 2
+
+
 @pytest.mark.parametrize("wait", [True, False], ids=["waits", "does-not-wait"])
 def test_a_regenerated_list_finds_the_attempt_that_reached_its_lead(connect, requests_mock, wait):
     """The lead has another map index, so a fresh task instance, which has no record of its attempts."""
@@ -260,7 +282,7 @@ def test_a_regenerated_list_finds_the_attempt_that_reached_its_lead(connect, req
     date = {"Date": format_datetime(datetime.now(UTC), usegmt=True)}
     jobs = {
         "job_1": job(id="job_1", status="failed", error=MAY_HELP, finished_at="2026-01-01T00:00:00Z"),
-        "job_2": job(id="job_2", finished_at="2026-01-01T00:05:00Z"),
+        "job_2": job(id="job_2"),
     }
 
     def post(request, _):
@@ -314,7 +336,7 @@ def test_a_recorded_job_is_asked_for_before_anything_is_posted(ready):
     assert [record.method for record in ready.requests] == ["GET"]
 
 
-def test_a_happy_try_reads_and_writes_the_record_once(ready):
+def test_a_happy_try_costs_two_requests_to_revor_and_three_to_the_store(ready):
     calls = []
 
     class Counting(Store):
@@ -327,7 +349,8 @@ def test_a_happy_try_reads_and_writes_the_record_once(ready):
             super().set(key, value, retention=retention)
 
     dispatch().execute(context(store=Counting()))
-    assert calls == ["get", "set"]
+    # Before the message and after it: a try that is cut short in between has left word, too.
+    assert calls == ["get", "set", "set"]
     assert [record.method for record in ready.requests] == ["POST", "GET"]
 
 
@@ -378,12 +401,13 @@ def test_a_record_of_another_person_is_ignored(ready):
 
 
 @pytest.mark.parametrize("odd", [7, "x", {}, {"number": 0, "job_id": "j", "key": "k", "message": "m", "max_tries": 0}])
-def test_an_odd_record_is_none(ready, odd):
+def test_a_record_that_cannot_be_read_is_left_alone_and_the_keys_decide(ready, odd):
     store = Store()
     dispatch().execute(context(store=store))
     store.update(dict.fromkeys(store, odd))
     dispatch().execute(context(2, automatic=True, store=store))
     assert (len(ready.outbox), len(keys(ready))) == (1, 1)
+    assert list(store.values()) == [odd]
 
 
 @pytest.mark.parametrize("broken", ["get", "set"])
@@ -400,6 +424,54 @@ def test_a_store_that_cannot_be_reached_is_a_warning_and_the_keys_decide(ready, 
     assert (len(ready.outbox), len(keys(ready))) == (1, 1)
     assert caplog.text.count("The task state store cannot be") == 2
     assert store == {}
+
+
+def test_a_job_whose_standing_cannot_be_learned_is_told_of(ready, connect):
+    connect(host=ready.url, password=ready.api_key, extra={"max_retries": 0})
+    store = Store()
+    for status, code, kind in (
+        (404, "external_api_job_not_found", e.RevorResponseError),
+        (500, "internal", e.RevorServerError),
+        (403, "permission_denied", e.RevorPermissionError),
+    ):
+        store.clear()
+        ready.fail(status, code=code, method="GET")
+        with pytest.raises(kind, match=r"Revor accepted outreach job job_\w+, but how it stands") as unknown:
+            dispatch(wait_for_completion=False).execute(context(store=store))
+        assert unknown.value.reason.startswith("Revor accepted outreach job")
+    assert dispatch().execute(context(2, store=store))["status"] == "succeeded"
+    assert len(ready.jobs) == 1
+
+
+def test_a_job_of_another_id_is_not_as_documented(connect, requests_mock):
+    connect()
+    requests_mock.post(f"{ROOT}/dispatches", json=resource(job(status="queued")))
+    requests_mock.get(f"{ROOT}/jobs/job_1", json=resource(job(id="job_2")))
+    with pytest.raises(e.RevorResponseError, match=r"item\.id"):
+        dispatch().execute(context())
+
+
+def test_taking_an_own_key_away_again_does_not_send_what_was_sent_under_it(ready):
+    store = Store()
+    ready.script_jobs("failed", error=FOR_GOOD)
+    with pytest.raises(e.RevorJobFailedError):
+        dispatch().execute(context(store=store))
+    done = dispatch(idempotency_key="by-hand").execute(context(2, store=store))
+    assert dispatch().execute(context(3, store=store)) == done
+    assert len(ready.jobs) == 2
+
+
+def test_fewer_retries_in_the_dag_file_and_an_automatic_retry_do_not(ready):
+    store = Store()
+    ready.script_jobs("failed", error=FOR_GOOD)
+    with pytest.raises(e.RevorJobFailedError):
+        dispatch(retries=3).execute(context(1, store=store, max_tries=3))
+    # Cut short before the job was known.
+    (name,) = store
+    store[name]["job_id"] = None
+    with pytest.raises(e.RevorJobFailedError):
+        dispatch(retries=2).execute(context(2, store=store, max_tries=3))
+    assert len(ready.jobs) == 1
 
 
 def test_a_key_of_ones_own_whose_job_failed_in_an_earlier_run_is_sent_again(connect, requests_mock):

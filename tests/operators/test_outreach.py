@@ -236,7 +236,7 @@ waits = pytest.mark.parametrize("wait", [by_working, by_deferring])
         (lambda s: s.fail(503, method="GET", times=2), {}, "succeeded"),
         (lambda s: s.drop(method="GET"), {}, "succeeded"),
         (lambda s: s.fail(429, retry_after="0.2", method="GET"), {}, "succeeded"),
-        (lambda s: s.fail(404, method="GET"), {}, e.RevorNotFoundError),
+        (lambda s: s.fail(404, method="GET"), {}, e.RevorResponseError),
         (lambda s: s.fail(401, method="GET"), {}, e.RevorAuthenticationError),
         (lambda s: s.revoke_key(), {}, e.RevorAuthenticationError),
         (lambda s: s.set_accounts([]), {"account_id": "acc_gone"}, e.RevorNotFoundError),

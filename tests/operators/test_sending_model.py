@@ -120,6 +120,7 @@ class OnceMeansOnce(RuleBasedStateMachine):
         self.leads = list(PEOPLE)
         self.own_key, self.wait, self.text, self.account = own_key, wait, "Hello", "acc_1"
         self.steps_to_crash = self.ends_while_waiting = None
+        self.clears = 0
         # By person: how many jobs there were in each first try.
         self.authorised = {}
         self.needs_records = self.broken_store = False
@@ -209,6 +210,7 @@ class OnceMeansOnce(RuleBasedStateMachine):
         context = {"ti": ti}
         if self.has_store:
             context["task_state_store"] = self.store_of(instance)
+            context["dag_run"] = SimpleNamespace(clear_number=self.clears)
         try:
             done = operator.execute(context)
         except (Crash, e.RevorTransientError, e.RevorJobTimeoutError):
@@ -265,6 +267,7 @@ class OnceMeansOnce(RuleBasedStateMachine):
         if instance.try_number:
             instance.max_tries = instance.try_number + instance.retries
             instance.state, instance.cleared = "none", True
+            self.clears += 1
 
     # From the numbers alone, an automatic retry would then look like a clear: it takes a record to tell.
     @precondition(lambda self: self.has_store and all(instance.store for instance in self.instances))
@@ -308,6 +311,8 @@ class OnceMeansOnce(RuleBasedStateMachine):
     @rule()
     def the_list_is_generated_again_in_another_order(self):
         self.leads.reverse()
+        # It takes a clear of the task that makes the list.
+        self.clears += 1
 
     @rule(text=st.sampled_from(["Hello", "Corrected"]), account=st.sampled_from(["acc_1", "acc_2"]))
     def the_message_changes(self, text, account):

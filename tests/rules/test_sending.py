@@ -6,7 +6,7 @@ import pytest
 from factories import job
 
 from airflow_provider_revor.api.outreach import OutreachJob
-from airflow_provider_revor.rules.sending import Attempt, Found, Get, Next, Post, decide, find_or_send, is_first_try
+from airflow_provider_revor.rules.sending import Attempt, Found, Get, Next, Post, Try, decide, find_or_send
 
 LIVE = {"status": "running"}
 DONE = {"status": "succeeded"}
@@ -16,8 +16,9 @@ CANCELLED = {"status": "cancelled", "error": None}
 KEEP, SEND, FAIL = Next.KEEP, Next.SEND, Next.FAIL
 
 
-def found(ended_at="2026-01-01T00:00:00Z", began=1_800_000_000.0, **changes):
-    return Found(OutreachJob(**job(finished_at=ended_at, **changes)), began)
+def found(ended_at="2026-01-01T00:00:00Z", began=1_800_000_000.0, elapsed=0.0, **changes):
+    item = job(finished_at=ended_at, **changes)
+    return Found(OutreachJob(**item), began, elapsed)
 
 
 @pytest.mark.parametrize(
@@ -38,24 +39,45 @@ def test_what_a_job_means_for_a_try(how, first_and_old, first_and_new, retry_and
     assert decide(one, first_try=False, ended_before=False) is retry_and_new
 
 
+def recorded(number, job_id, max_tries=1):
+    return Attempt(number, job_id, "key", "message", max_tries)
+
+
 @pytest.mark.parametrize(
-    ("try_number", "max_tries", "retries", "first"),
+    ("this_try", "record", "first"),
     [
-        pytest.param(1, 0, 0, True, id="first"),
-        pytest.param(1, 3, 3, True, id="first-of-four"),
-        pytest.param(2, 3, 3, False, id="retry"),
-        pytest.param(2, 1, 0, True, id="cleared-without-retries"),
-        pytest.param(3, 5, 3, True, id="cleared-after-two"),
-        pytest.param(4, 5, 3, False, id="retry-after-a-clear"),
+        pytest.param(Try(1, 0, 0), None, True, id="first"),
+        pytest.param(Try(1, 3, 3), None, True, id="first-of-four"),
+        pytest.param(Try(2, 3, 3), None, False, id="retry"),
+        pytest.param(Try(2, 1, 0), None, True, id="cleared-without-retries"),
+        pytest.param(Try(3, 5, 3), None, True, id="cleared-after-two"),
+        pytest.param(Try(4, 5, 3), None, False, id="retry-after-a-clear"),
+        pytest.param(Try(2, 3, 2), recorded(1, "j", 3), False, id="retry-with-fewer-retries-in-the-dag-file"),
+        pytest.param(Try(2, 1, 0), recorded(1, "j", 1), False, id="cleared-with-fewer-retries-in-the-dag-file"),
+        pytest.param(Try(3, 2, 0), recorded(1, "j", 1), True, id="and-cleared-once-more"),
     ],
 )
-def test_which_try_is_the_first_since_a_clear(try_number, max_tries, retries, first):
-    assert is_first_try(try_number, max_tries, retries) is first
+def test_which_try_is_the_first_since_a_clear(this_try, record, first):
+    assert this_try.is_first_after(record) is first
 
 
-def steps(recorded, responses, *, first_try):
+@pytest.mark.parametrize(
+    ("this_try", "nothing"),
+    [
+        pytest.param(Try(1, 0, 0), True, id="first-try"),
+        pytest.param(Try(2, 1, 0), False, id="second-try"),
+        pytest.param(Try(1, 0, 0, 0, mapped=True), True, id="mapped-in-a-run-that-was-never-cleared"),
+        pytest.param(Try(1, 0, 0, 1, mapped=True), False, id="mapped-after-a-clear"),
+        pytest.param(Try(1, 0, 0, None, mapped=True), False, id="mapped-where-clears-are-not-counted"),
+    ],
+)
+def test_whether_anything_can_have_been_sent_before(this_try, nothing):
+    assert this_try.nothing_before is nothing
+
+
+def steps(record, responses, *, first_try, nothing_before=False):
     """Return the steps that a try takes, and the attempt that it ends with."""
-    lead, taken = find_or_send(recorded, first_try=first_try, try_number=2), []
+    lead, taken = find_or_send(record, first_try=first_try, nothing_before=nothing_before, try_number=2), []
     step = next(lead)
     try:
         for response in responses:
@@ -64,10 +86,6 @@ def steps(recorded, responses, *, first_try):
     except StopIteration as end:
         return taken, end.value[0]
     raise AssertionError("It goes on.")
-
-
-def recorded(number, job_id):
-    return Attempt(number, job_id, "key", "message", 1)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +119,23 @@ def recorded(number, job_id):
             2,
             id="two-that-ended-together-may-both-be-new",
         ),
+        pytest.param(
+            None,
+            [found(**FOR_GOOD), found("2026-01-01T00:01:00Z", elapsed=60, **FOR_GOOD)],
+            True,
+            [Post(1), Post(2)],
+            2,
+            id="two-that-ended-within-a-slow-try-may-both-be-new",
+        ),
+        pytest.param(
+            recorded(1, "j"),
+            [found(**FOR_GOOD), found("2026-01-02T00:00:00Z", **FOR_GOOD)],
+            True,
+            [Get("j"), Post(2)],
+            2,
+            id="with-a-record-one-key-is-enough",
+        ),
+        pytest.param(None, [found("1970-01-01T00:00:00Z", **FOR_GOOD)], True, [Post(1)], 1, id="no-real-end"),
         pytest.param(None, [found(began=None, **FOR_GOOD)], True, [Post(1)], 1, id="no-clock"),
         pytest.param(None, [found("soon", **FOR_GOOD)], True, [Post(1)], 1, id="no-end"),
     ],
@@ -113,3 +148,7 @@ def test_a_peer_whose_jobs_are_all_old_is_not_asked_for_ever():
     answers = [found(f"2026-01-01T00:{minute:02}:00Z", **FOR_GOOD) for minute in range(60)]
     taken, attempt = steps(None, answers, first_try=True)
     assert (len(taken), attempt) == (23, 23)
+
+
+def test_where_nothing_can_have_been_sent_before_no_clock_is_asked():
+    assert steps(None, [found(**FOR_GOOD)], first_try=True, nothing_before=True) == ([Post(1)], 1)
