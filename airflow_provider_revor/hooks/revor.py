@@ -66,6 +66,18 @@ class RevorHook(OutreachMethods, BaseHook):
         self._awaited: tuple[asyncio.AbstractEventLoop, AsyncTransport] | None = None
 
     @classmethod
+    def for_polling(cls, revor_conn_id: str = default_conn_name) -> RevorHook:
+        """
+        Return a hook for a caller that asks again by itself, such as a sensor or a trigger.
+
+        It does not retry: the caller's next look is the retry, and more requests would use up a rate limit that all
+        keys of a Revor user share.
+
+        :param revor_conn_id: The Airflow connection, of the type ``revor``.
+        """
+        return cls(revor_conn_id, max_retries=0)
+
+    @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return how the connection's form differs from the common one; for Airflow below 3.2."""
         return {name.replace("-", "_"): value for name, value in connection_form()["ui-field-behaviour"].items()}

@@ -221,6 +221,15 @@ def test_the_callers_bound_beats_the_connections(connect, requests_mock):
     assert requests_mock.call_count == 1
 
 
+@pytest.mark.parametrize("fault", [{"status_code": 503, "json": {}}, {"exc": requests.ConnectionError}])
+def test_a_hook_for_polling_leaves_the_retry_to_the_next_look(connect, requests_mock, naps, fault):
+    connect("other", extra={"max_retries": 5})
+    requests_mock.get(URL, **fault)
+    with RevorHook.for_polling("other") as hook, pytest.raises(e.RevorTransientError):
+        hook.list_connect_accounts()
+    assert (requests_mock.call_count, naps) == (1, [])
+
+
 # -- errors ----------------------------------------------------------------------------------------------
 
 
@@ -251,9 +260,9 @@ def test_a_server_that_quotes_the_key_does_not_get_it_into_a_message(hook, reque
 
 
 def test_a_missing_connection_says_what_to_make(airflow_db):
-    with pytest.raises(e.RevorConfigurationError, match="no Airflow connection 'nowhere'"):
+    with pytest.raises(e.RevorMissingConnectionError, match="no Airflow connection 'nowhere'"):
         RevorHook("nowhere").list_connect_accounts()
-    with pytest.raises(e.RevorConfigurationError, match="no Airflow connection 'nowhere'"):
+    with pytest.raises(e.RevorMissingConnectionError, match="no Airflow connection 'nowhere'"):
         asyncio.run(RevorHook("nowhere").alist_connect_accounts())
 
 
