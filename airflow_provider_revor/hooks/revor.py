@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,7 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_revor.api.accounts import ConnectAccount, filter_sendable, list_request, read_accounts
 from airflow_provider_revor.api.answers import Envelope, decode
 from airflow_provider_revor.api.wire import Request
-from airflow_provider_revor.exceptions import RevorError, RevorMissingConnectionError
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError, RevorMissingConnectionError
 from airflow_provider_revor.get_provider_info import connection_form
 from airflow_provider_revor.hooks.frames import ClearedFrames
 from airflow_provider_revor.hooks.outreach import OutreachMethods, T
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import requests
+    from airflow.providers.common.compat.sdk import Connection
 
     from airflow_provider_revor.hooks.settings import Settings
     from airflow_provider_revor.hooks.transport import AsyncTransport, SyncTransport
@@ -62,8 +64,8 @@ class RevorHook(OutreachMethods, BaseHook):
         self.revor_conn_id = revor_conn_id
         self.max_retries = max_retries
         self._lock = threading.Lock()
-        self._called: SyncTransport | None = None
-        self._awaited: tuple[asyncio.AbstractEventLoop, AsyncTransport] | None = None
+        self._sync_transport: SyncTransport | None = None
+        self._async_transport: tuple[asyncio.AbstractEventLoop, AsyncTransport] | None = None
 
     @classmethod
     def for_polling(cls, revor_conn_id: str = default_conn_name) -> RevorHook:
@@ -177,27 +179,19 @@ class RevorHook(OutreachMethods, BaseHook):
         alone. Timeouts, redirects, retries and errors are up to the caller.
         """
         with ClearedFrames():
-            return self._transport.session
+            return self._open_sync_transport().session
 
     @cached_property
     def settings(self) -> Settings:
         """
         What the Airflow connection says, read once.
 
-        :raises RevorMissingConnectionError: if Airflow finds no such connection.
+        :raises RevorMissingConnectionError: if Airflow finds no such connection, or cannot read it.
         :raises RevorConfigurationError: if it cannot be used.
         """
         from airflow_provider_revor.hooks.settings import read_settings
 
-        try:
-            connection = self.get_connection(self.revor_conn_id)
-        except AirflowNotFoundException as e:
-            raise RevorMissingConnectionError(
-                f"There is no Airflow connection {self.revor_conn_id!r}: create one of type `revor`, with the API key "
-                "as its password. If it exists, Airflow could not read it: check the secrets backend and the API "
-                "server."
-            ) from e
-        settings = read_settings(connection)
+        settings = read_settings(self._look_up_connection())
         # Airflow masks the password as it is written; the key may be only a part of that.
         mask_secret(settings.api_key)
         # Once in a process: a gate reads its connection at every poll.
@@ -209,17 +203,42 @@ class RevorHook(OutreachMethods, BaseHook):
             )
         return settings
 
-    @property
-    def _transport(self) -> SyncTransport:
+    def _look_up_connection(self) -> Connection:
+        try:
+            return self.get_connection(self.revor_conn_id)
+        # When a secrets backend or the API server fails, Airflow mostly says "not found", but not on every version.
+        except Exception as e:
+            trouble = None if isinstance(e, AirflowNotFoundException) else type(e).__name__
+        # Raised outside of the `except` block: Airflow's error may quote the connection, and with it the API key.
+        if trouble:
+            raise RevorMissingConnectionError(
+                f"Airflow could not read the connection {self.revor_conn_id!r} ({trouble}): check the secrets backend "
+                "and the API server."
+            )
+        variable = f"AIRFLOW_CONN_{self.revor_conn_id.upper()}"
+        if os.environ.get(variable):
+            # Airflow skips a value that it cannot parse.
+            raise RevorConfigurationError(
+                f"The environment variable {variable} is set, but Airflow cannot read it as a connection: write a JSON "
+                'object such as {"conn_type": "revor", "password": "sk-revor-…"}, or a URI whose special characters '
+                "are percent-encoded."
+            )
+        raise RevorMissingConnectionError(
+            f"There is no Airflow connection {self.revor_conn_id!r}: create one of type `revor`, with the API key "
+            "as its password. If it exists, Airflow could not read it: check the secrets backend and the API "
+            "server."
+        )
+
+    def _open_sync_transport(self) -> SyncTransport:
         from airflow_provider_revor.hooks.transport import SyncTransport
 
         # A task's threads share one session.
         with self._lock:
-            if self._called is None:
-                self._called = SyncTransport(self.settings)
-            return self._called
+            if self._sync_transport is None:
+                self._sync_transport = SyncTransport(self.settings)
+            return self._sync_transport
 
-    async def _async_transport(self) -> AsyncTransport:
+    async def _open_async_transport(self) -> AsyncTransport:
         from asgiref.sync import sync_to_async
 
         from airflow_provider_revor.hooks.transport import AsyncTransport
@@ -230,16 +249,16 @@ class RevorHook(OutreachMethods, BaseHook):
             return AsyncTransport(self.settings)
 
         loop = asyncio.get_running_loop()
-        if self._awaited is None or self._awaited[0] is not loop:
+        if self._async_transport is None or self._async_transport[0] is not loop:
             # Looking up a connection, and reading a CA bundle, would hold up every other trigger. By asgiref: in
             # another thread of our own, the triggerers of Airflow 3.0 and 3.1 cannot reach their supervisor.
             transport = await sync_to_async(make)()
-            if self._awaited is not None and self._awaited[0] is loop:
+            if self._async_transport is not None and self._async_transport[0] is loop:
                 # Another coroutine was faster.
                 await transport.close()
             else:
-                self._awaited = loop, transport
-        return self._awaited[1]
+                self._async_transport = loop, transport
+        return self._async_transport[1]
 
     def _send(self, request: Request, read: Callable[[Envelope], T], max_retries: int | None = None) -> T:
         from tenacity import Retrying
@@ -247,7 +266,7 @@ class RevorHook(OutreachMethods, BaseHook):
         from airflow_provider_revor.hooks.retry import policy
 
         def attempt() -> Envelope:
-            return decode(request, self._transport.send(request), self.revor_conn_id)
+            return decode(request, self._open_sync_transport().send(request), self.revor_conn_id)
 
         with ClearedFrames():
             retries = self._retries if max_retries is None else max_retries
@@ -259,7 +278,7 @@ class RevorHook(OutreachMethods, BaseHook):
         from airflow_provider_revor.hooks.retry import policy
 
         with ClearedFrames():
-            transport = await self._async_transport()
+            transport = await self._open_async_transport()
 
             async def attempt() -> Envelope:
                 return decode(request, await transport.send(request), self.revor_conn_id)
@@ -272,17 +291,17 @@ class RevorHook(OutreachMethods, BaseHook):
 
     def close(self) -> None:
         """Close the session; the next request opens another."""
-        called, self._called = self._called, None
-        if called:
-            called.close()
+        transport, self._sync_transport = self._sync_transport, None
+        if transport:
+            transport.close()
 
     async def aclose(self) -> None:
         """Close the awaited session; the next request opens another."""
-        awaited, self._awaited = self._awaited, None
-        if awaited:
+        opened, self._async_transport = self._async_transport, None
+        if opened:
             # Another loop's sockets went with it.
             with suppress(RuntimeError):
-                await awaited[1].close()
+                await opened[1].close()
 
     def __enter__(self) -> RevorHook:
         return self

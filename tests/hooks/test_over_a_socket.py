@@ -172,9 +172,9 @@ def test_one_client_is_reused_within_a_loop(revor_sandbox):
     async def ask():
         async with RevorHook() as hook:
             await hook.alist_connect_accounts()
-            first = hook._awaited
+            first = hook._async_transport
             await asyncio.gather(*(hook.alist_connect_accounts() for _ in range(5)))
-            return hook._awaited is first
+            return hook._async_transport is first
 
     assert asyncio.run(ask())
     assert revor_sandbox.request_count == 6

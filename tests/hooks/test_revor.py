@@ -259,13 +259,6 @@ def test_a_server_that_quotes_the_key_does_not_get_it_into_a_message(hook, reque
     assert "The key *** is unknown." in str(caught.value)
 
 
-def test_a_missing_connection_says_what_to_make(airflow_db):
-    with pytest.raises(e.RevorMissingConnectionError, match="no Airflow connection 'nowhere'"):
-        RevorHook("nowhere").list_connect_accounts()
-    with pytest.raises(e.RevorMissingConnectionError, match="no Airflow connection 'nowhere'"):
-        asyncio.run(RevorHook("nowhere").alist_connect_accounts())
-
-
 def test_turning_verification_off_is_warned_of_once(connect, requests_mock, caplog, monkeypatch):
     connect(extra={"verify": False})
     requests_mock.get(URL, json=listing())
