@@ -54,12 +54,12 @@ def connection_form() -> dict[str, Any]:
             "timeout": {
                 "label": "Timeout (seconds)",
                 "schema": {"type": ["integer", "null"]},
-                "description": "How long to wait for a connection, for an answer, and for its body. Default: 30.",
+                "description": "How long a request may take, until the last byte of its response. Default: 30.",
             },
             "max_response_mb": {
-                "label": "Largest answer (MB)",
+                "label": "Largest response (MB)",
                 "schema": {"type": ["integer", "null"]},
-                "description": "An answer larger than this is not read. Default: 32.",
+                "description": "A response larger than this is not read. Default: 32.",
             },
             "max_retries": {
                 "label": "Retries",
@@ -79,7 +79,7 @@ def connection_form() -> dict[str, Any]:
             "allow_http": {
                 "label": "Allow plain HTTP",
                 "schema": {"type": ["boolean", "null"]},
-                "description": "Send the API key in the clear to a http:// host that is not this machine.",
+                "description": "Send the API key unencrypted to another machine (http://). Default: false.",
             },
         },
     }

@@ -39,10 +39,10 @@ class RevorHook(OutreachMethods, BaseHook):
     Talk to the Revor API with the key of an Airflow connection.
 
     The connection's password is the API key; its host is the base URL, ``https://revor.ai`` by default. Extras:
-    ``timeout`` (seconds for a connection, for an answer to begin, and for its body; default 30), ``max_response_mb``
-    (megabytes that an answer may have, default 32), ``max_retries`` (default 3), ``verify`` (true, false or the path of
-    a CA bundle; default true), ``proxies`` (a proxy's URL, or a mapping of scheme to URL; by default what the
-    environment says), ``allow_http`` (default false: a key is sent over plain HTTP to this machine only).
+    ``timeout`` (seconds that a request may take, until the last byte of its response; default 30), ``max_response_mb``
+    (megabytes that a response may have; default 32), ``max_retries`` (default 3), ``verify`` (true, false or the path
+    of a CA bundle; default true), ``proxies`` (a proxy's URL, or a mapping of scheme to URL; default: the
+    environment's), ``allow_http`` (whether a key may be sent over plain HTTP to another machine; default false).
 
     One session is reused; use the hook as a context manager (``with`` or ``async with``) to close it.
 

@@ -48,7 +48,7 @@ class Settings:
     :param conn_id: The Airflow connection it came from.
     :param base_url: Scheme, host, port and base path, without a trailing slash.
     :param api_key: The API key; not in the repr.
-    :param timeout: Seconds to wait for a connection, for an answer to begin, and for its body.
+    :param timeout: Seconds that a request may take, until the last byte of its response.
     :param max_response_mb: Megabytes that an answer, decompressed, may have.
     :param max_retries: How often a request is sent again at the most.
     :param verify: Whether, or against which CA bundle, the server's certificate is checked.

@@ -6,6 +6,7 @@ Neither follows redirects, nor reads ``.netrc``: the key goes to the connection'
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -47,12 +48,14 @@ class SyncTransport:
     def __init__(self, settings: Settings) -> None:
         import requests
 
+        from airflow_provider_revor.hooks.deadline import DeadlineAdapter
+
         self._settings = settings
         self.session = requests.Session()
         self.session.headers.update(_HEADERS)
         # requests keeps ten connections of a host, and would open one anew for each call of more threads than that.
         for scheme in ("http://", "https://"):
-            self.session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_MOST_THREADS))
+            self.session.mount(scheme, DeadlineAdapter(pool_maxsize=_MOST_THREADS))
         self.session.auth = _bearer(settings)
         # What counts of the environment is read here, once for both: requests lets it outdo what the connection
         # says, would put .netrc's login in the key's place, and httpx reads it differently.
@@ -73,19 +76,24 @@ class SyncTransport:
         """
         from urllib3.exceptions import HTTPError
 
+        from airflow_provider_revor.hooks.deadline import deadline
+
         try:
-            with self.session.request(
-                request.method,
-                self._settings.base_url + request.path,
-                params=dict(request.params),
-                data=request.content,
-                headers=request.headers,
-                timeout=self._settings.timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
+            with (
+                deadline(self._settings.timeout),
+                self.session.request(
+                    request.method,
+                    self._settings.base_url + request.path,
+                    params=dict(request.params),
+                    data=request.content,
+                    headers=request.headers,
+                    timeout=self._settings.timeout,
+                    allow_redirects=False,
+                    stream=True,
+                ) as answer,
+            ):
                 body = _Body(self._settings, answer.headers)
-                # What has come, and not what would fill a piece: else a body that trickles would not be seen to.
+                # `read1` returns early, so that the bound on the size is checked as the body comes.
                 while body.readable and (piece := answer.raw.read1(_PIECE, decode_content=True)):
                     body.add(piece)
         # Each of requests' own errors is an OSError.
@@ -133,13 +141,17 @@ class AsyncTransport:
         import httpx
 
         try:
-            async with self.client.stream(
-                request.method,
-                self._settings.base_url + request.path,
-                params=dict(request.params),
-                content=request.content,
-                headers=request.headers,
-            ) as answer:
+            # httpx's timeout is for each read of the socket.
+            async with (
+                asyncio.timeout(self._settings.timeout),
+                self.client.stream(
+                    request.method,
+                    self._settings.base_url + request.path,
+                    params=dict(request.params),
+                    content=request.content,
+                    headers=request.headers,
+                ) as answer,
+            ):
                 body = _Body(self._settings, answer.headers)
                 if body.readable:
                     async for piece in answer.aiter_bytes():
@@ -233,18 +245,13 @@ def _context(ca: bool | str) -> ssl.SSLContext:
 
 
 class _Body:
-    """
-    What has come of an answer so far: neither larger nor later than the connection allows.
-
-    A library's own timeout is for each piece: an answer that trickles would never end.
-    """
+    """What has come of an answer so far: no larger than the connection allows."""
 
     def __init__(self, settings: Settings, headers: Mapping[str, str]) -> None:
         self._settings = settings
         self._headers = {name.lower(): value for name, value in headers.items()}
         self._pieces: list[bytes] = []
         self._room = settings.max_response_mb * 1_000_000
-        self._end = time.monotonic() + settings.timeout
         # What is packed more than once is unpacked as a whole, however large that is.
         plain = self._headers.get("content-encoding", "").strip().lower() in ("", "identity", *_ENCODINGS)
         self._unread = "" if plain else "a body that is compressed in a way that was not asked for"
@@ -256,8 +263,6 @@ class _Body:
 
     def add(self, piece: bytes) -> bool:
         """Keep a piece; return whether more of it is wanted."""
-        if time.monotonic() > self._end:
-            raise TimeoutError
         self._room -= len(piece)
         self._pieces.append(piece)
         if self._room < 0:

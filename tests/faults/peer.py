@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,17 @@ def drip(whole: bytes, pause: float) -> Answer:
         connection.sendall(head + b"\r\n\r\n")
         for byte in body:
             # time.sleep is a fake one here.
+            threading.Event().wait(pause)
+            connection.sendall(bytes([byte]))
+
+    return answer
+
+
+def trickle(content: bytes, pause: float) -> Answer:
+    """Send this over and over for as long as the client reads, a byte after each pause."""
+
+    def answer(connection: socket.socket) -> None:
+        for byte in cycle(content):
             threading.Event().wait(pause)
             connection.sendall(bytes([byte]))
 

@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 from factories import item, job, listing, refusal, resource
 from faults.cells import AGAIN, ENDS, ONCE, WAITS, Asks, Row, answers, each, whatever
-from faults.peer import Answer, drip, http, reset, send, stall
+from faults.peer import Answer, drip, http, reset, send, stall, trickle
 
 from airflow_provider_revor import exceptions as e
 
@@ -30,6 +30,14 @@ def limited(**headers: str):
 def limited_until(seconds: float):
     def answer(connection: socket.socket) -> None:
         connection.sendall(http(429, LIMITED, Retry_After=formatdate(time.time() + seconds, usegmt=True)))
+
+    return whatever(answer)
+
+
+def after(begin: bytes, then: Answer):
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(begin)
+        then(connection)
 
     return whatever(answer)
 
@@ -100,6 +108,9 @@ def _lost(name, answer, says, do=NETWORK, **more):
 
 
 NOTHING = whatever(send(b""))
+ENDLESS_HEADER = after(b"HTTP/1.1 200 OK\r\nX-Slow: ", trickle(b"x", 0.01))
+CONTINUES = whatever(trickle(b"HTTP/1.1 100 Continue\r\n\r\n", 0.001))
+ENDLESS_CHUNK = after(CHUNKED + b"5;x=", trickle(b"x", 0.01))
 LOST = [
     _lost("connection refused", NOTHING, "Connection refused|Errno 111", place="closed"),
     _lost("the host's name is not known (DNS)", NOTHING, "Name or service not known", place="nowhere"),
@@ -112,6 +123,10 @@ LOST = [
     _lost("no answer within `timeout`", whatever(stall()), "timed out after 0.05 s", extra=SHORT),
     _lost("a stalled answer", whatever(stall(WHOLE[:-40])), "timed out after 0.05 s", extra=SHORT),
     _lost("a body slower than `timeout`", whatever(drip(SLOW, 0.02)), "timed out after 0.05 s", extra=SHORT),
+    _lost("a status line without end", whatever(trickle(b"H", 0.01)), "timed out after 0.05 s", extra=SHORT),
+    _lost("a header without end", ENDLESS_HEADER, "timed out after 0.05 s", extra=SHORT),
+    _lost("`100 Continue` again and again", CONTINUES, "timed out after 0.05 s", extra=SHORT),
+    _lost("a chunk's size without end", ENDLESS_CHUNK, "timed out after 0.05 s", extra=SHORT),
     _lost("gzip that is none", answers(200, b"no gzip", Content_Encoding="gzip"), "No response from"),
     _lost("not HTTP at all", whatever(send(b"SSH-2.0-OpenSSH_9.6\r\n")), "No response from"),
 ]

@@ -1,0 +1,109 @@
+"""
+A deadline for a whole response of requests.
+
+The timeouts of requests and urllib3 are for each read of the socket: a peer that sends one byte before each of them
+expires, in the headers or between chunks, would hold a worker for ever. Here each read may take only what is left.
+
+Imports requests; import it where a request is sent.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from http.client import HTTPResponse
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+_DEADLINE: ContextVar[float | None] = ContextVar("revor_deadline", default=None)
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """
+    Give what is received within this block, over a :class:`DeadlineAdapter`, so many seconds in all.
+
+    :param seconds: From now on.
+    :raises TimeoutError: in place of a read that begins later, or of what requests makes of it.
+    """
+    token = _DEADLINE.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _DEADLINE.reset(token)
+
+
+class _DeadlineReader(io.RawIOBase):
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase, end: float) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._end = end
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        usual = self._sock.gettimeout()
+        self._sock.settimeout(left if usual is None else min(left, usual))
+        try:
+            return self._raw.readinto(buffer)
+        finally:
+            self._sock.settimeout(usual)
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+class DeadlineResponse(HTTPResponse):
+    """What http.client reads headers and body with; keeps to the deadline that it was made under."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        if (end := _DEADLINE.get()) is not None:
+            self.fp = io.BufferedReader(_DeadlineReader(sock, self.fp.detach(), end))
+
+
+class _HTTPConnection(HTTPConnection):
+    response_class = DeadlineResponse
+
+
+class _HTTPSConnection(HTTPSConnection):
+    response_class = DeadlineResponse
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """Sends as requests does; what it receives within :func:`deadline` keeps to that."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools for hosts that are reached directly."""
+        super().init_poolmanager(*args, **kwargs)
+        _use_deadlines(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        """Make, or return, the pools for a proxy."""
+        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        _use_deadlines(manager)
+        return manager
+
+
+def _use_deadlines(manager: Any) -> None:
+    manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
