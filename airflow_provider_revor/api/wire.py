@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from airflow_provider_revor.exceptions import RevorValueError
 
@@ -19,7 +20,7 @@ API_ROOT = "/api/v1"
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 # Plain strings: a Dag's parse does not pay for compiling what only a request needs.
 _HEADER_SAFE = r"[\x21-\x7e]+"
-_PATH_SAFE = r"/[^\s\\?#\x00-\x1f\x7f]*"
+_PATH_SAFE = r"/[^\s\\?#\x00-\x1f\x7f\ud800-\udfff]*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,12 @@ class Request:
     :param method: The HTTP method.
     :param path: The path from the host on, such as ``/api/v1/connect/accounts``; a path that does not begin
         with ``/api/`` is taken from ``/api/v1`` on.
-    :param params: The query; None values are left out, booleans become ``true`` and ``false``.
+    :param params: The query; None values are left out, booleans become ``true`` and ``false``, a list or tuple
+        repeats its parameter.
     :param body: The JSON body; None for none.
     :param idempotency_key: Sent as ``Idempotency-Key``: the same key and body never act twice.
-    :raises RevorValueError: if the method, the path or the key cannot be sent as it is; the body, once it is sent.
+    :raises RevorValueError: if the method, the path, the query or the key cannot be sent as it is; the body, once it is
+        sent.
     """
 
     method: str
@@ -54,11 +57,16 @@ class Request:
                 f"{self.path!r} is no path of the Revor API: give it as in {API_ROOT}/connect/accounts, "
                 "without host, query or fragment; the query goes into `params`."
             )
+        if _has_dot_segments(path):
+            raise RevorValueError(
+                f"{self.path!r} is no path of the Revor API: it holds `.` or `..`, plain or encoded, which could lead "
+                "out of the API's base path."
+            )
         if self.idempotency_key is not None and not re.fullmatch(_HEADER_SAFE, self.idempotency_key):
             raise RevorValueError("An idempotency key is one or more printable ASCII characters without spaces.")
         object.__setattr__(self, "method", method)
         object.__setattr__(self, "path", path)
-        object.__setattr__(self, "params", {k: _query(v) for k, v in self.params.items() if v is not None})
+        object.__setattr__(self, "params", {k: _query(k, v) for k, v in self.params.items() if v is not None})
 
     @property
     def repeatable(self) -> bool:
@@ -90,8 +98,29 @@ class Request:
             raise RevorValueError(f"The body of {self.method} {self.path} is not plain JSON: {e}") from e
 
 
-def _query(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _has_dot_segments(path: str) -> bool:
+    # A proxy or a server may decode more than once, take a backslash for a slash, or drop what follows a semicolon.
+    while (decoded := unquote(path)) != path:
+        path = decoded
+    return any(segment.partition(";")[0] in (".", "..") for segment in re.split(r"[/\\]", path))
+
+
+def _query(name: str, value: Any) -> str | list[str]:
+    if isinstance(value, (list, tuple)):
+        return [_query_text(name, one) for one in value]
+    return _query_text(name, value)
+
+
+def _query_text(name: str, value: Any) -> str:
+    if value is None or (isinstance(value, Iterable) and not isinstance(value, str)):
+        raise RevorValueError(
+            f"The query parameter {name!r} cannot hold a value of type {type(value).__name__}: give text, a number, a "
+            "boolean, or a list of these."
+        )
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if re.search(r"[\ud800-\udfff]", text):
+        raise RevorValueError(f"The query parameter {name!r} holds text that is not valid Unicode.")
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ class RevorHook(OutreachMethods, BaseHook):
 
         :param method: The HTTP method.
         :param path: The path, such as ``/api/v1/connect/accounts`` or, the same, ``connect/accounts``.
-        :param params: The query; None values are left out.
+        :param params: The query; None values are left out, a list or tuple repeats its parameter.
         :param json: The body, sent as UTF-8 JSON; None for none.
         :param idempotency_key: Sent as ``Idempotency-Key``. A write is sent again after a fault only if it has
             one, because only then Revor does not act twice.

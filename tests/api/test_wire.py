@@ -23,11 +23,42 @@ def test_a_path_is_taken_from_the_api_root_unless_it_names_it(written, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["https://evil.example/api/v1", "//evil.example/x", "a?b=c", "a#b", "a b", "a\nb", "a\\b", "a\x00"]
+    "path",
+    ["https://evil.example/api/v1", "//evil.example/x", "a?b=c", "a#b", "a b", "a\nb", "a\\b", "a\x00", "\ud800"],
 )
 def test_a_path_that_could_lead_elsewhere_is_refused(path):
     with pytest.raises(ValueError, match="is no path of the Revor API"):
         Request("GET", path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/outreach/jobs/../../x",
+        "jobs/..",
+        "./x",
+        "jobs/%2e%2e/x",
+        "jobs/%2E%2e/x",
+        "jobs/.%2e/x",
+        "jobs/%2E./x",
+        "jobs/%252e%252e/x",
+        "jobs/%25252e%25252e/x",
+        "jobs/..%2fx",
+        "jobs/..%5cx",
+        "jobs%2F..%2Fx",
+        "jobs/..;v=1/x",
+        "jobs/%2e%2e%3b/x",
+        "/api/../admin",
+    ],
+)
+def test_a_path_that_leaves_its_base_is_refused(path):
+    with pytest.raises(e.RevorValueError, match=r"is no path of the Revor API.*lead out"):
+        Request("GET", path)
+
+
+@pytest.mark.parametrize("path", ["jobs/a.b", "jobs/...", "jobs/a..b", "jobs/.hidden", "jobs/a%2Fb", "jobs/100%25"])
+def test_dots_within_a_name_are_part_of_it(path):
+    assert Request("GET", path).path == f"/api/v1/{path}"
 
 
 def test_an_unknown_method_is_refused():
@@ -44,6 +75,28 @@ def test_an_idempotency_key_that_is_no_header_is_refused(key):
 def test_the_query_is_written_as_revor_reads_it():
     request = Request("GET", "x", params={"can_send": True, "channel": None, "limit": 5, "off": False})
     assert request.params == {"can_send": "true", "limit": "5", "off": "false"}
+
+
+@pytest.mark.parametrize("values", [["a", True, 5], ("a", True, 5)], ids=["list", "tuple"])
+def test_a_list_repeats_its_parameter(values):
+    assert Request("GET", "x", params={"status": values}).params == {"status": ["a", "true", "5"]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"a": 1}, id="mapping"),
+        pytest.param([["a"]], id="nested"),
+        pytest.param([None], id="none-in-a-list"),
+        pytest.param({"a"}, id="set"),
+        pytest.param(b"a", id="bytes"),
+        pytest.param((one for one in "ab"), id="generator"),
+        pytest.param("\ud800", id="surrogate"),
+    ],
+)
+def test_a_query_that_has_no_single_meaning_is_refused(value):
+    with pytest.raises(e.RevorValueError, match="query parameter 'status'"):
+        Request("GET", "x", params={"status": value})
 
 
 def test_a_body_is_utf8_json():

@@ -162,8 +162,16 @@ def test_a_job_that_failed_is_no_error_to_the_hook(ready, ask):
 
 def test_an_id_cannot_leave_its_place_in_the_path(connect, requests_mock):
     connect()
-    requests_mock.get(f"{ROOT}/jobs/..%2F..%2Fconnect%2Faccounts%3Fx", json=resource(job()))
-    assert RevorHook().get_outreach_job("../../connect/accounts?x") == OutreachJob(**job())
+    requests_mock.get(f"{ROOT}/jobs/a%2Fconnect%2Faccounts%3Fx", json=resource(job()))
+    assert RevorHook().get_outreach_job("a/connect/accounts?x") == OutreachJob(**job())
+
+
+@pytest.mark.parametrize("job_id", ["../../connect/accounts", "..%2F..%2Fconnect", r"..\..\connect"])
+def test_an_id_that_a_server_could_take_for_a_way_out_is_refused(connect, requests_mock, job_id):
+    connect()
+    with pytest.raises(ValueError, match="lead out"):
+        RevorHook().get_outreach_job(job_id)
+    assert requests_mock.call_count == 0
 
 
 def test_a_refusal_tells_nothing_of_the_message(connect, requests_mock):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from urllib.parse import parse_qsl
 
 import pytest
 
 from airflow_provider_revor import exceptions as e
+from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.hooks.transport import AsyncTransport
 
@@ -48,6 +50,20 @@ def test_filters_are_applied_by_revor(revor_sandbox, ask, filters, query):
     accounts = ask(RevorHook(), **filters)
     assert [record.query for record in revor_sandbox.requests] == [query]
     assert all(getattr(account, name) == value for account in accounts for name, value in filters.items())
+
+
+def test_a_list_in_the_query_is_the_same_sync_and_awaited(revor_sandbox):
+    params = {"channel": "email", "x": ["a b", "c&d"], "none": []}
+
+    async def ask():
+        async with RevorHook() as hook:
+            await hook._asend(Request("GET", "connect/accounts", params))
+
+    with RevorHook() as hook:
+        hook.request("GET", "connect/accounts", params=params)
+    asyncio.run(ask())
+    sent, awaited = (parse_qsl(record.query) for record in revor_sandbox.requests)
+    assert sent == awaited == [("channel", "email"), ("x", "a b"), ("x", "c&d")]
 
 
 # What happens, how many requests that is with one retry allowed, and how it ends.
