@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import os
@@ -14,8 +13,8 @@ from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_revor.api.console import API_KEYS_URL
-from airflow_provider_revor.api.wire import API_ROOT
 from airflow_provider_revor.exceptions import RevorConfigurationError
+from airflow_provider_revor.hooks.addresses import PROXY_FORM, is_host, is_loopback, read_port, read_proxy
 
 DEFAULT_HOST = "https://revor.ai"
 DEFAULT_TIMEOUT = 30.0
@@ -26,7 +25,8 @@ DEFAULT_MAX_RESPONSE_MB = 32.0
 _BEYOND_REASON = 1_000_000
 
 _KEY = re.compile(r"[!#-&(-~]+")
-_HOSTNAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\]")
+_SHORTEST_KEY = 8
+_API_PATH = re.compile(r"/api/v[12]$")
 
 
 class AirflowConnection(Protocol):
@@ -107,13 +107,19 @@ class _Reader:
         raise RevorConfigurationError(f"Connection {self.conn_id!r} {what}")
 
     def api_key(self, password: str | None) -> str:
-        key = (password or "").strip()
+        key = _unwrapped(password or "")
         if not key:
             self.refuse(f"has no API key: put it into the connection's password. Keys are made at {API_KEYS_URL}.")
         if not _KEY.fullmatch(key):
             self.refuse(
                 "has a password that is no API key: it holds spaces, quotes or other characters that a key "
                 f"never has. Copy the key alone, as it stands at {API_KEYS_URL}."
+            )
+        # In texts that go to logs, the key is replaced; a short one would be a part of other words.
+        if len(key) < _SHORTEST_KEY:
+            self.refuse(
+                f"has a password that is no API key: it has fewer than {_SHORTEST_KEY} characters. Copy the whole "
+                f"key, as it stands at {API_KEYS_URL}."
             )
         return key
 
@@ -125,7 +131,6 @@ class _Reader:
             written = f"{schema}://{written}" if schema else f"//{written}"
         try:
             url = urlsplit(written)
-            written_port = url.port
         except ValueError:
             self.refuse("has a host that is no URL: write it like https://revor.ai.")
         if url.username is not None or url.password is not None:
@@ -133,13 +138,16 @@ class _Reader:
         if url.query or url.fragment or "?" in written or "#" in written:
             self.refuse("has a query or a fragment in its host: write it like https://revor.ai.")
         name = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
-        if not _HOSTNAME.fullmatch(name) or re.search(r"[\s\\\x00-\x1f]", url.path):
+        if not is_host(name) or re.search(r"[\s\\\x00-\x1f\x7f\ud800-\udfff]", url.path):
             self.refuse("has a host that is no URL: write it like https://revor.ai.")
-        if port and not 0 < port < 65536:
-            self.refuse(f"has the port {port}, which there is not.")
+        after_name = url.netloc[len(name) :].removeprefix(":")
+        # Text in a port's place may be a password: it is not quoted.
+        if not re.fullmatch(r"[0-9]{0,9}", after_name):
+            self.refuse("has a host that is no URL: write it like https://revor.ai.")
+        written_port, port = self.port(after_name), self.port(port)
         if port and written_port and port != written_port:
             self.refuse(f"has two ports: {written_port} in its host and {port} in the field of its own.")
-        loopback = _is_loopback(url.hostname or "")
+        loopback = is_loopback(url.hostname or "")
         # A server on this machine, such as the sandbox, speaks plain HTTP unless told otherwise.
         scheme = url.scheme.lower() or ("http" if loopback else "https")
         if scheme not in ("http", "https"):
@@ -151,8 +159,14 @@ class _Reader:
                 '{"allow_http": true} in the extra if you mean it.'
             )
         port = written_port or port
-        path = url.path.rstrip("/").removesuffix(API_ROOT)
+        path = _API_PATH.sub("", url.path.rstrip("/"))
         return f"{scheme}://{name}{f':{port}' if port else ''}{path}", loopback
+
+    def port(self, written: str | int | None) -> int | None:
+        try:
+            return read_port(written or 0)
+        except ValueError as e:
+            self.refuse(f"cannot be used: port {written} is invalid: {e}.")
 
     def positive(self, name: str, default: float, wanted: str) -> float:
         value = self.number(name, default, wanted)
@@ -191,13 +205,14 @@ class _Reader:
             return {}
         if isinstance(value, str):
             value = {"http": value.strip(), "https": value.strip()}
-        if not isinstance(value, dict) or not all(map(is_proxy, value.values())):
-            self.refuse(
-                'has an extra `proxies` that is neither a proxy\'s URL nor like {"https": "http://proxy:3128"}.'
-            )
-        if unknown := set(value) - {"http", "https"}:
-            self.refuse(f"has an extra `proxies` for {sorted(unknown)}: use the schemes http and https.")
-        return value
+        if not isinstance(value, dict):
+            self.refuse(f"has an extra `proxies` that cannot be used: write a proxy {PROXY_FORM}.")
+        if set(value) - {"http", "https"}:
+            self.refuse("has an extra `proxies` for something else: use the schemes http and https.")
+        try:
+            return {scheme: read_proxy(proxy) for scheme, proxy in value.items()}
+        except ValueError as e:
+            self.refuse(f"has an extra `proxies` that cannot be used: {e}. Write a proxy {PROXY_FORM}.")
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.extra.get(name)
@@ -222,15 +237,9 @@ def _flag(value: Any) -> bool | None:
     return {"true": True, "1": True, "false": False, "0": False}.get(str(value).strip().lower())
 
 
-def is_proxy(value: Any) -> bool:
-    """Return whether requests and httpx can both use it: the URL of an HTTP proxy."""
-    return isinstance(value, str) and re.fullmatch(r"https?://[^/\s]+/?", value, re.IGNORECASE) is not None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _unwrapped(password: str) -> str:
+    """Return the key alone: without the quotes of a file or the word of a header that it was copied with."""
+    key = password.strip()
+    if len(key) > 1 and key[0] == key[-1] and key[0] in "\"'":
+        key = key[1:-1].strip()
+    return re.sub(r"^bearer\s+", "", key, flags=re.IGNORECASE)

@@ -19,7 +19,7 @@ from airflow_provider_revor.api.errors import technical
 from airflow_provider_revor.api.text import hide, plain_text
 from airflow_provider_revor.api.wire import Request, Response
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConnectionError, RevorResponseError
-from airflow_provider_revor.hooks.settings import is_proxy
+from airflow_provider_revor.hooks.addresses import PROXY_FORM, read_proxy
 
 if TYPE_CHECKING:
     import ssl
@@ -200,12 +200,18 @@ def _proxy(settings: Settings) -> str | None:
     proxy: str | None = select_proxy(settings.base_url, proxies)
     if proxy and "://" not in proxy:
         proxy = f"http://{proxy}"
-    if proxy and not is_proxy(proxy):
-        raise RevorConfigurationError(
-            f"Connection {settings.conn_id!r} would use a proxy that is no http:// or https:// URL: name another in "
-            "its extra `proxies`, or except its host in the variable NO_PROXY."
-        )
-    return proxy
+    if not proxy:
+        return None
+    try:
+        return read_proxy(proxy)
+    except ValueError as e:
+        why = str(e)
+    # Raised outside of the `except` block, whose locals hold the proxy's password.
+    raise RevorConfigurationError(
+        f"Connection {settings.conn_id!r} would use a proxy of the environment that cannot be used: {why}. Set "
+        f"HTTP_PROXY and HTTPS_PROXY {PROXY_FORM}; or name a proxy in the connection's extra `proxies`, or its host "
+        "in NO_PROXY."
+    )
 
 
 def _ca(settings: Settings) -> bool | str:

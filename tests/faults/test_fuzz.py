@@ -127,12 +127,12 @@ def no_network(monkeypatch):
     password=st.just("sk-revor-x") | st.text(max_size=12),
     extra=extras | st.text(max_size=20),
 )
-@example(host="https://xn--zzzz--.example", port=None, schema=None, password="k", extra={})
-@example(host="https://revor.ai/\x7f", port=None, schema=None, password="k", extra={})
-@example(host="https://[v1.x]", port=None, schema=None, password="k", extra={})
-@example(host="https://1.2.3.999", port=None, schema=None, password="k", extra={})
-@example(host="revor.ai", port=None, schema=None, password="k", extra={"proxies": "http://[x"})
-@example(host="revor.ai", port=None, schema=None, password="k", extra={"proxies": "http://p:99999"})
+@example(host="https://xn--zzzz--.example", port=None, schema=None, password="sk-revor-x", extra={})
+@example(host="https://revor.ai/\x7f", port=None, schema=None, password="sk-revor-x", extra={})
+@example(host="https://[v1.x]", port=None, schema=None, password="sk-revor-x", extra={})
+@example(host="https://1.2.3.999", port=None, schema=None, password="sk-revor-x", extra={})
+@example(host="revor.ai", port=None, schema=None, password="sk-revor-x", extra={"proxies": "http://[x"})
+@example(host="revor.ai", port=None, schema=None, password="sk-revor-x", extra={"proxies": "http://p:99999"})
 def test_a_connection_can_be_used_or_says_why_not(no_network, host, port, schema, password, extra):
     written = extra if isinstance(extra, str) else json.dumps(extra)
     connection = SimpleNamespace(conn_id="c", host=host, port=port, schema=schema, password=password, extra=written)

@@ -103,7 +103,7 @@ faults = st.just([]) | st.builds(
 )
 def test_whatever_faults_follow_each_other_there_is_a_pause_between_polls(mode, outcomes, interval, jitter):
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("AIRFLOW_CONN_REVOR_DEFAULT", '{"conn_type": "revor", "password": "k"}')
+        monkeypatch.setenv("AIRFLOW_CONN_REVOR_DEFAULT", '{"conn_type": "revor", "password": "sk-revor-canary"}')
         stage = ask.Stage(monkeypatch, lambda **_: None)
         monkeypatch.setattr("random.random", lambda: jitter)
         replay = Replay(monkeypatch, outcomes)

@@ -42,6 +42,10 @@ def test_what_is_left_out_has_a_default():
         ({"host": "revor.ai", "schema": "https"}, "https://revor.ai"),
         ({"host": "https://gateway.example/revor/"}, "https://gateway.example/revor"),
         ({"host": "https://revor.ai/api/v1/"}, "https://revor.ai"),
+        ({"host": "https://revor.ai/api/v2"}, "https://revor.ai"),
+        ({"host": "https://gateway.example/revor/api/v2/"}, "https://gateway.example/revor"),
+        ({"host": "revor.ai", "port": 0}, "https://revor.ai"),
+        ({"host": "revor.ai:0", "port": 8443}, "https://revor.ai:8443"),
         ({"host": "http://127.0.0.1:8000"}, "http://127.0.0.1:8000"),
         ({"host": "http://localhost", "port": 8000}, "http://localhost:8000"),
         ({"host": "http://[::1]:8000"}, "http://[::1]:8000"),
@@ -67,7 +71,10 @@ def test_the_host_is_taken_as_people_write_it(fields, base_url):
         ("https://revor.ai#x", "query or a fragment"),
         ("https://", "no URL"),
         ("https://revor.ai:port", "no URL"),
-        ("https://revor.ai:99999", "no URL"),
+        ("https://revor.ai:99999", "port 99999 is invalid: use 1–65535"),
+        ("https://1.2.3.999", "no URL"),
+        ("https://[::1::2]", "no URL"),
+        ("https://user:sk-revor-x", "no URL"),
         ("https://revor..ai", "no URL"),
         (f"https://{'x' * 64}.ai", "no URL"),
         ("https://re vor.ai", "no URL"),
@@ -84,8 +91,8 @@ def test_a_host_that_cannot_be_used_is_refused_with_the_reason(host, why):
 
 
 @pytest.mark.parametrize("port", [-1, 65536, 99999])
-def test_a_port_that_there_is_not_is_refused(port):
-    with pytest.raises(RevorConfigurationError, match="which there is not"):
+def test_an_invalid_port_is_refused(port):
+    with pytest.raises(RevorConfigurationError, match=rf"port {port} is invalid: use 1–65535"):
         read(host="revor.ai", port=port)
 
 
@@ -116,7 +123,32 @@ def test_a_connection_without_a_key_says_where_keys_are_made(password):
         read(password=password)
 
 
-@pytest.mark.parametrize("password", ["Bearer sk", "sk\r\nX-Evil: 1", '"sk-revor-x"', "'sk'", "sk-ключ", "sk\x00"])
+@pytest.mark.parametrize(
+    "password",
+    [
+        pytest.param('"sk-revor-x"', id="double-quotes"),
+        pytest.param(" 'sk-revor-x' ", id="single-quotes"),
+        pytest.param("Bearer sk-revor-x", id="bearer"),
+        pytest.param("bearer  sk-revor-x", id="lower-case"),
+        pytest.param('"Bearer sk-revor-x"', id="both"),
+    ],
+)
+def test_a_key_is_understood_as_it_was_copied(password):
+    assert read(password=password).api_key == "sk-revor-x"
+
+
+def test_the_shortest_key_has_eight_characters():
+    assert read(password="12345678").api_key == "12345678"
+
+
+@pytest.mark.parametrize("password", ["1234567", "Bearer seven77", '"k"'])
+def test_a_short_key_is_refused_and_not_shown(password):
+    with pytest.raises(RevorConfigurationError, match="fewer than 8 characters") as caught:
+        read(password=password)
+    assert password not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["Basic sk-revor-x", "sk\r\nX-Evil: 1", "\"sk-revor-x'", "sk-ключ", "sk\x00", '"'])
 def test_what_cannot_be_a_key_is_refused_and_not_shown(password):
     with pytest.raises(RevorConfigurationError, match="no API key") as caught:
         read(password=password)
