@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -63,7 +63,7 @@ class SyncTransport:
         if proxy := _proxy(settings):
             self.session.proxies = {"http": proxy, "https": proxy}
         self.session.verify = _ca(settings)
-        if isinstance(self.session.verify, str):
+        if isinstance(self.session.verify, str) and _has_tls(settings, proxy):
             # One that cannot be read is told of as that; requests would speak of the network.
             _ssl_context(settings)
 
@@ -118,17 +118,23 @@ class AsyncTransport:
     """
 
     def __init__(self, settings: Settings) -> None:
+        import ssl
+
         import httpx
 
         self._settings = settings
+        proxy = _proxy(settings)
+        # Loading a CA bundle takes longer than a request, so it is not done for nothing. A bare context trusts nobody.
+        context = _ssl_context(settings) if _has_tls(settings, proxy) else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        is_tls_proxy = proxy is not None and proxy.startswith("https")
         self.client = httpx.AsyncClient(
             auth=_bearer(settings),
             headers=_HEADERS,
             timeout=settings.timeout,
             follow_redirects=False,
             trust_env=False,
-            proxy=_proxy(settings),
-            verify=_ssl_context(settings),
+            proxy=httpx.Proxy(proxy, ssl_context=context if is_tls_proxy else None) if proxy else None,
+            verify=context,
         )
 
     async def send(self, request: Request) -> Response:
@@ -214,6 +220,10 @@ def _proxy(settings: Settings) -> str | None:
     )
 
 
+def _has_tls(settings: Settings, proxy: str | None) -> bool:
+    return settings.base_url.startswith("https") or (proxy or "").startswith("https")
+
+
 def _ca(settings: Settings) -> bool | str:
     # requests reads these variables and httpx does not; a company's CA must count for both.
     if settings.verify is True:
@@ -221,12 +231,11 @@ def _ca(settings: Settings) -> bool | str:
     return settings.verify
 
 
-def _ssl_context(settings: Settings) -> ssl.SSLContext | bool:
-    if not settings.base_url.startswith("https"):
-        return True
+def _ssl_context(settings: Settings) -> ssl.SSLContext:
     ca = _ca(settings)
     try:
-        return _context(ca)
+        path = _bundle(ca)
+        return _context(path, _stamp(path))
     except (OSError, ValueError) as e:
         raise RevorConfigurationError(
             f"Connection {settings.conn_id!r} checks certificates against {ca!r}, which cannot be read as a CA bundle: "
@@ -234,19 +243,34 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext | bool:
         ) from e
 
 
-@lru_cache(maxsize=8)
-def _context(ca: bool | str) -> ssl.SSLContext:
-    # Reading a CA bundle takes longer than a request, and a trigger makes a client for every poll.
-    import ssl
-
+def _bundle(ca: bool | str) -> str | None:
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
     if ca is False:
+        return None
+    return DEFAULT_CA_BUNDLE_PATH if ca is True else str(ca)
+
+
+def _stamp(path: str | None) -> tuple[tuple[str, int, int, int], ...]:
+    """Return what changes when a CA bundle, or a file of a directory of CAs, is replaced."""
+    if path is None:
+        return ()
+    files = [path, *sorted(entry.path for entry in os.scandir(path))] if os.path.isdir(path) else [path]
+    stats = [(file, os.stat(file)) for file in files if file == path or os.path.exists(file)]
+    return tuple((file, stat.st_mtime_ns, stat.st_ino, stat.st_size) for file, stat in stats)
+
+
+@lru_cache(maxsize=8)
+def _context(path: str | None, stamp: Hashable) -> ssl.SSLContext:
+    # Reading a CA bundle takes longer than a request, and a trigger makes a client for every poll. The stamp is a part
+    # of the cache's key, so that a rotated bundle is read again.
+    import ssl
+
+    if path is None:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
-    path = DEFAULT_CA_BUNDLE_PATH if ca is True else str(ca)
     return ssl.create_default_context(capath=path) if os.path.isdir(path) else ssl.create_default_context(cafile=path)
 
 
