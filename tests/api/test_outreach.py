@@ -122,7 +122,7 @@ def test_what_cannot_be_sent_is_a_value_error():
 
 @pytest.mark.parametrize(
     ("job_id", "path"),
-    [("job_1", "job_1"), (" job_1\n", "job_1"), (7, "7"), ("a/../b?c#d é", "a%2F..%2Fb%3Fc%23d%20%C3%A9")],
+    [("job_1", "job_1"), (" job_1\n", "job_1"), (7, "7"), ("a/b?c#d é", "a%2Fb%3Fc%23d%20%C3%A9")],
 )
 def test_a_job_is_asked_for_by_its_id(job_id, path):
     assert job_request(job_id) == Request("GET", f"/api/v1/outreach/jobs/{path}")
