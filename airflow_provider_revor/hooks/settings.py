@@ -212,7 +212,9 @@ class _Reader:
         try:
             return {scheme: read_proxy(proxy) for scheme, proxy in value.items()}
         except ValueError as e:
-            self.refuse(f"has an extra `proxies` that cannot be used: {e}. Write a proxy {PROXY_FORM}.")
+            why = str(e)
+        # Outside of the `except` block, so that no context of the error leads to a proxy's password.
+        self.refuse(f"has an extra `proxies` that cannot be used: {why}. Write a proxy {PROXY_FORM}.")
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.extra.get(name)

@@ -212,7 +212,7 @@ def _proxy(settings: Settings) -> str | None:
         return read_proxy(proxy)
     except ValueError as e:
         why = str(e)
-    # Raised outside of the `except` block, whose locals hold the proxy's password.
+    # Outside of the `except` block, so that no context of the error leads to the proxy's password.
     raise RevorConfigurationError(
         f"Connection {settings.conn_id!r} would use a proxy of the environment that cannot be used: {why}. Set "
         f"HTTP_PROXY and HTTPS_PROXY {PROXY_FORM}; or name a proxy in the connection's extra `proxies`, or its host "

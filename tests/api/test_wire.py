@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.wire import Request
 
 GET = Request("GET", "/api/v1/connect/accounts")

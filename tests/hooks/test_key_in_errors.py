@@ -190,7 +190,7 @@ def test_nobody_there_leads_to_no_key(connect, naps, ask, host):
     check(caught.value)
 
 
-@pytest.mark.parametrize("password", [f'"{KEY}"', f"Bearer {KEY}", f"{KEY}\r\nX: y"])
+@pytest.mark.parametrize("password", [f"\"{KEY}'", f"Basic {KEY}", f"{KEY}\r\nX: y"])
 @pytest.mark.parametrize("ask", [list_sync, list_async, lambda: RevorHook().get_conn()])
 def test_a_password_that_is_refused_is_not_shown(connect, ask, password):
     connect(password=password)

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from airflow_provider_revor import exceptions as e
+from airflow_provider_revor.api.accounts import read_accounts
 from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.hooks.transport import AsyncTransport
@@ -57,7 +58,7 @@ def test_a_list_in_the_query_is_the_same_sync_and_awaited(revor_sandbox):
 
     async def ask():
         async with RevorHook() as hook:
-            await hook._asend(Request("GET", "connect/accounts", params))
+            await hook._asend(Request("GET", "connect/accounts", params), read_accounts)
 
     with RevorHook() as hook:
         hook.request("GET", "connect/accounts", params=params)
