@@ -7,7 +7,9 @@ No message quotes a proxy: the part that is wrong may be its password.
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
+from typing import Any
 from urllib.parse import unquote
 
 PROXY_FORM = "like http://proxy:3128 or http://user:password@proxy:3128"
@@ -91,3 +93,26 @@ def read_proxy(written: object) -> str:
         except ValueError:
             raise ValueError("its port is invalid: use 1–65535") from None
     return f"{scheme.lower()}://{login or ''}{host}{port or ''}"
+
+
+def read_proxies(written: Any) -> dict[str, str]:
+    """
+    Return the proxy of each scheme.
+
+    :param written: One proxy's URL for both schemes, or a mapping of scheme to URL, or that as JSON; empty for none.
+    :raises ValueError: if it cannot be used; the reason, which does not quote it.
+    """
+    if isinstance(written, str) and written.strip().startswith("{"):
+        try:
+            written = json.loads(written)
+        except ValueError:
+            raise ValueError("it is not JSON") from None
+    if not written:
+        return {}
+    if isinstance(written, str):
+        written = dict.fromkeys(("http", "https"), written)
+    if not isinstance(written, dict):
+        raise ValueError("it is neither a proxy's URL nor a mapping of scheme to URL")
+    if set(written) - {"http", "https"}:
+        raise ValueError("it may be only for the schemes http and https")
+    return {scheme: read_proxy(proxy) for scheme, proxy in written.items()}

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_revor.api.console import API_KEYS_URL
 from airflow_provider_revor.exceptions import RevorConfigurationError
-from airflow_provider_revor.hooks.addresses import PROXY_FORM, is_host, is_loopback, read_port, read_proxy
+from airflow_provider_revor.hooks.addresses import PROXY_FORM, is_host, is_loopback, read_port, read_proxies
 
 DEFAULT_HOST = "https://revor.ai"
 DEFAULT_TIMEOUT = 30.0
@@ -195,26 +195,14 @@ class _Reader:
 
     @cached_property
     def proxies(self) -> dict[str, str]:
-        value = self.extra.get("proxies")
-        if isinstance(value, str) and value.strip().startswith("{"):
-            try:
-                value = json.loads(value)
-            except ValueError:
-                self.refuse("has an extra `proxies` that is not JSON.")
-        if not value:
-            return {}
-        if isinstance(value, str):
-            value = {"http": value.strip(), "https": value.strip()}
-        if not isinstance(value, dict):
-            self.refuse(f"has an extra `proxies` that cannot be used: write a proxy {PROXY_FORM}.")
-        if set(value) - {"http", "https"}:
-            self.refuse("has an extra `proxies` for something else: use the schemes http and https.")
         try:
-            return {scheme: read_proxy(proxy) for scheme, proxy in value.items()}
-        except ValueError as e:
-            why = str(e)
+            proxies, why = read_proxies(self.extra.get("proxies")), ""
+        except (ValueError, RecursionError) as e:
+            proxies, why = {}, str(e)
         # Outside of the `except` block, so that no context of the error leads to a proxy's password.
-        self.refuse(f"has an extra `proxies` that cannot be used: {why}. Write a proxy {PROXY_FORM}.")
+        if why:
+            self.refuse(f"has an extra `proxies` that cannot be used: {why}. Write a proxy {PROXY_FORM}.")
+        return proxies
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.extra.get(name)

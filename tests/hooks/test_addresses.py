@@ -77,6 +77,12 @@ def test_an_odd_proxy_of_the_connection_is_refused_without_being_quoted(proxy, w
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
+def test_json_that_is_cut_does_not_lead_to_its_text():
+    with pytest.raises(e.RevorConfigurationError, match="not JSON") as caught:
+        configured('{"https": "http://user:s3cret@host"')
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
 @pytest.mark.parametrize("make", [SyncTransport, AsyncTransport])
 @pytest.mark.parametrize(
     ("proxy", "why"), [odd for odd in ODD if isinstance(odd.values[0], str) and "://" in odd.values[0]]

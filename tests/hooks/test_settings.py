@@ -202,8 +202,9 @@ def test_extras_are_taken_as_json_or_as_a_form_writes_them(extra, field, value):
         ({"proxies": "socks5://proxy:1080"}, "proxies"),
         ({"proxies": ["http://p:1"]}, "proxies"),
         ({"proxies": {"https": None}}, "proxies"),
-        ({"proxies": {"https://": "http://p:1"}}, "use the schemes http and https"),
+        ({"proxies": {"https://": "http://p:1"}}, "only for the schemes http and https"),
         ({"proxies": "{bad"}, "not JSON"),
+        ({"proxies": '{"a":' * 100_000}, "proxies"),
         ({"allow_http": "maybe"}, "allow_http"),
     ],
 )
