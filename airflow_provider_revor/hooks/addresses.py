@@ -105,7 +105,7 @@ def read_proxies(written: Any) -> dict[str, str]:
     if isinstance(written, str) and written.strip().startswith("{"):
         try:
             written = json.loads(written)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError("it is not JSON") from None
     if not written:
         return {}

@@ -197,7 +197,7 @@ class _Reader:
     def proxies(self) -> dict[str, str]:
         try:
             proxies, why = read_proxies(self.extra.get("proxies")), ""
-        except (ValueError, RecursionError) as e:
+        except ValueError as e:
             proxies, why = {}, str(e)
         # Outside of the `except` block, so that no context of the error leads to a proxy's password.
         if why:

@@ -7,10 +7,8 @@ Neither follows redirects, nor reads ``.netrc``: the key goes to the connection'
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Callable, Hashable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -20,10 +18,9 @@ from airflow_provider_revor.api.text import hide, plain_text
 from airflow_provider_revor.api.wire import Request, Response
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConnectionError, RevorResponseError
 from airflow_provider_revor.hooks.addresses import PROXY_FORM, read_proxy
+from airflow_provider_revor.hooks.tls import ca_bundle, speaks_tls, ssl_context
 
 if TYPE_CHECKING:
-    import ssl
-
     from airflow_provider_revor.hooks.settings import Settings
 
 _MOST_THREADS = 64
@@ -62,10 +59,10 @@ class SyncTransport:
         self.session.trust_env = False
         if proxy := _proxy(settings):
             self.session.proxies = {"http": proxy, "https": proxy}
-        self.session.verify = _ca(settings)
-        if isinstance(self.session.verify, str) and _has_tls(settings, proxy):
+        self.session.verify = ca_bundle(settings)
+        if isinstance(self.session.verify, str) and speaks_tls(settings, proxy):
             # One that cannot be read is told of as that; requests would speak of the network.
-            _ssl_context(settings)
+            ssl_context(settings)
 
     def send(self, request: Request) -> Response:
         """
@@ -125,7 +122,7 @@ class AsyncTransport:
         self._settings = settings
         proxy = _proxy(settings)
         # Loading a CA bundle takes longer than a request, so it is not done for nothing. A bare context trusts nobody.
-        context = _ssl_context(settings) if _has_tls(settings, proxy) else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = ssl_context(settings) if speaks_tls(settings, proxy) else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         is_tls_proxy = proxy is not None and proxy.startswith("https")
         self.client = httpx.AsyncClient(
             auth=_bearer(settings),
@@ -218,60 +215,6 @@ def _proxy(settings: Settings) -> str | None:
         f"HTTP_PROXY and HTTPS_PROXY {PROXY_FORM}; or name a proxy in the connection's extra `proxies`, or its host "
         "in NO_PROXY."
     )
-
-
-def _has_tls(settings: Settings, proxy: str | None) -> bool:
-    return settings.base_url.startswith("https") or (proxy or "").startswith("https")
-
-
-def _ca(settings: Settings) -> bool | str:
-    # requests reads these variables and httpx does not; a company's CA must count for both.
-    if settings.verify is True:
-        return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    return settings.verify
-
-
-def _ssl_context(settings: Settings) -> ssl.SSLContext:
-    ca = _ca(settings)
-    try:
-        path = _bundle(ca)
-        return _context(path, _stamp(path))
-    except (OSError, ValueError) as e:
-        raise RevorConfigurationError(
-            f"Connection {settings.conn_id!r} checks certificates against {ca!r}, which cannot be read as a CA bundle: "
-            f"{e}. See its extra `verify`, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."
-        ) from e
-
-
-def _bundle(ca: bool | str) -> str | None:
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
-    if ca is False:
-        return None
-    return DEFAULT_CA_BUNDLE_PATH if ca is True else str(ca)
-
-
-def _stamp(path: str | None) -> tuple[tuple[str, int, int, int], ...]:
-    """Return what changes when a CA bundle, or a file of a directory of CAs, is replaced."""
-    if path is None:
-        return ()
-    files = [path, *sorted(entry.path for entry in os.scandir(path))] if os.path.isdir(path) else [path]
-    stats = [(file, os.stat(file)) for file in files if file == path or os.path.exists(file)]
-    return tuple((file, stat.st_mtime_ns, stat.st_ino, stat.st_size) for file, stat in stats)
-
-
-@lru_cache(maxsize=8)
-def _context(path: str | None, stamp: Hashable) -> ssl.SSLContext:
-    # Reading a CA bundle takes longer than a request, and a trigger makes a client for every poll. The stamp is a part
-    # of the cache's key, so that a rotated bundle is read again.
-    import ssl
-
-    if path is None:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    return ssl.create_default_context(capath=path) if os.path.isdir(path) else ssl.create_default_context(cafile=path)
 
 
 class _Body:

@@ -204,7 +204,7 @@ def test_extras_are_taken_as_json_or_as_a_form_writes_them(extra, field, value):
         ({"proxies": {"https": None}}, "proxies"),
         ({"proxies": {"https://": "http://p:1"}}, "only for the schemes http and https"),
         ({"proxies": "{bad"}, "not JSON"),
-        ({"proxies": '{"a":' * 100_000}, "proxies"),
+        ({"proxies": '{"a":' * 100_000}, "not JSON"),
         ({"allow_http": "maybe"}, "allow_http"),
     ],
 )
