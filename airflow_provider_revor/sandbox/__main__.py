@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_revor.sandbox import INSTALL_HINT
 
 if TYPE_CHECKING:
-    from airflow_provider_revor.sandbox.models import RequestRecord
     from airflow_provider_revor.sandbox.server import Sandbox
+    from airflow_provider_revor.sandbox.world.requests import RequestRecord
 
 _A_DAY = 86_400.0
 

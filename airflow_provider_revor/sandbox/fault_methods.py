@@ -5,26 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from airflow_provider_revor.sandbox.models import (
+from typing_extensions import Unpack
+
+from airflow_provider_revor.sandbox.world.faults import (
     AnswerFault,
     DropFault,
     ErrorFault,
     LoseAnswerFault,
-    Method,
     SlowFault,
     TruncateFault,
+    Which,
 )
-from airflow_provider_revor.sandbox.state import SandboxState
+from airflow_provider_revor.sandbox.world.world import World
 
 
 class FaultMethods:
     """
     The part of a sandbox that is about faults.
 
-    Each waits in one queue and happens to the next ``times`` API requests that are of its ``method``.
+    Each fault waits in one queue. All methods take ``times``, how many API requests it happens to (1 by default),
+    and ``method``: only requests of this method (None, the default: of any).
     """
 
-    _state: SandboxState
+    _world: World
 
     def fail(
         self,
@@ -34,99 +37,67 @@ class FaultMethods:
         message: str | None = None,
         retry_after: float | str | None = None,
         headers: Mapping[str, str] | None = None,
-        times: int = 1,
-        method: Method | None = None,
+        **which: Unpack[Which],
     ) -> None:
         """
-        Answer with an error in Revor's envelope.
+        Respond with an error in Revor's envelope.
 
         :param status: the HTTP status, 400 to 599.
         :param code: Revor's code; left out: the one that goes with the status.
         :param message: a sentence for people; left out: the code's own.
         :param retry_after: the header ``Retry-After``: seconds, or any text such as an HTTP date.
         :param headers: more headers.
-        :param times: how many requests, 1 by default.
-        :param method: only requests of this method; None, the default: of any.
-        :raises ValueError: if the answer can't be sent.
+        :param which: ``times`` and ``method``, as above.
+        :raises ValueError: if the response can't be sent.
         """
         more = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        self._state.add_fault(
-            ErrorFault(
-                status=status,
-                code=code,
-                message=message,
-                headers={**(headers or {}), **more},
-                times=times,
-                method=method,
-            )
+        self._world.faults.add(
+            ErrorFault(status=status, code=code, message=message, headers={**(headers or {}), **more}, **which)
         )
 
     def answer(
-        self,
-        status: int = 200,
-        body: object = "",
-        headers: Mapping[str, str] | None = None,
-        *,
-        times: int = 1,
-        method: Method | None = None,
+        self, status: int = 200, body: object = "", headers: Mapping[str, str] | None = None, **which: Unpack[Which]
     ) -> None:
         """
-        Answer with anything.
+        Respond with anything.
 
         :param status: the HTTP status, 200 to 599.
         :param body: text, sent as it is; anything else is sent as JSON.
         :param headers: the headers; without a ``Content-Type``, that is text/plain or application/json.
-        :param times: how many requests, 1 by default.
-        :param method: only requests of this method; None, the default: of any.
-        :raises ValueError: if the answer can't be sent.
+        :param which: ``times`` and ``method``, as above.
+        :raises ValueError: if the response can't be sent.
         """
         headers = dict(headers or {})
         if not isinstance(body, str):
             body = json.dumps(body)
             if "content-type" not in map(str.lower, headers):
                 headers["Content-Type"] = "application/json"
-        self._state.add_fault(AnswerFault(status=status, body=body, headers=headers, times=times, method=method))
+        self._world.faults.add(AnswerFault(status=status, body=body, headers=headers, **which))
 
-    def drop(self, *, times: int = 1, method: Method | None = None) -> None:
+    def drop(self, **which: Unpack[Which]) -> None:
+        """Close the connection before any byte of a response."""
+        self._world.faults.add(DropFault(**which))
+
+    def lose_answer(self, **which: Unpack[Which]) -> None:
+        """Act upon the request, then close the connection before any byte of the response."""
+        self._world.faults.add(LoseAnswerFault(**which))
+
+    def truncate(self, **which: Unpack[Which]) -> None:
+        """Close the connection half-way through the normal response."""
+        self._world.faults.add(TruncateFault(**which))
+
+    def slow(self, seconds: float, *, after_acting: bool = False, **which: Unpack[Which]) -> None:
         """
-        Close the connection before any byte of an answer.
+        Wait before the normal response is made.
 
-        :param times: how many requests, 1 by default.
-        :param method: only requests of this method; None, the default: of any.
-        """
-        self._state.add_fault(DropFault(times=times, method=method))
-
-    def lose_answer(self, *, times: int = 1, method: Method | None = None) -> None:
-        """
-        Act upon the request, then close the connection before any byte of the answer.
-
-        :param times: how many requests, 1 by default.
-        :param method: only requests of this method; None, the default: of any.
-        """
-        self._state.add_fault(LoseAnswerFault(times=times, method=method))
-
-    def truncate(self, *, times: int = 1, method: Method | None = None) -> None:
-        """
-        Close the connection half-way through the normal answer.
-
-        :param times: how many requests, 1 by default.
-        :param method: only requests of this method; None, the default: of any.
-        """
-        self._state.add_fault(TruncateFault(times=times, method=method))
-
-    def slow(self, seconds: float, *, after_acting: bool = False, times: int = 1, method: Method | None = None) -> None:
-        """
-        Wait before the normal answer is made.
-
-        Such a request is counted as it comes in, or when it was acted upon; others as they are answered.
+        Such a request is counted when it comes in, or when it was acted upon; others when their response leaves.
 
         :param seconds: how long, at most 3600.
-        :param after_acting: True: act upon the request first, and answer late; a client that gives up has had its way.
-        :param times: how many requests, 1 by default.
-        :param method: only requests of this method; None, the default: of any.
+        :param after_acting: True: act upon the request first, and respond late, whether or not the client gives up.
+        :param which: ``times`` and ``method``, as above.
         """
-        self._state.add_fault(SlowFault(seconds=seconds, after_acting=after_acting, times=times, method=method))
+        self._world.faults.add(SlowFault(seconds=seconds, after_acting=after_acting, **which))
 
     def clear_faults(self) -> None:
         """Forget the faults that have not happened yet."""
-        self._state.clear_faults()
+        self._world.faults.clear()

@@ -9,15 +9,18 @@ from typing import Any, Self
 
 from typing_extensions import Unpack
 
-from airflow_provider_revor.sandbox.app import create_app
+from airflow_provider_revor.sandbox.contract.accounts import AccountChanges
 from airflow_provider_revor.sandbox.fault_methods import FaultMethods
-from airflow_provider_revor.sandbox.models import AccountChanges, KeyState, RequestRecord
-from airflow_provider_revor.sandbox.outreach_methods import OutreachMethods
-from airflow_provider_revor.sandbox.serving import HOST, ServerThread
-from airflow_provider_revor.sandbox.state import SandboxState
+from airflow_provider_revor.sandbox.web import control, revor
+from airflow_provider_revor.sandbox.web.app import create_app
+from airflow_provider_revor.sandbox.web.requests import ApiRequestMiddleware
+from airflow_provider_revor.sandbox.web.serving import HOST, ServerThread
+from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry
+from airflow_provider_revor.sandbox.world.requests import RequestRecord
+from airflow_provider_revor.sandbox.world.world import KeyState, World
 
 
-class Sandbox(FaultMethods, OutreachMethods):
+class Sandbox(FaultMethods):
     """
     A local Revor, on 127.0.0.1, for as long as the ``with`` block lasts.
 
@@ -35,7 +38,7 @@ class Sandbox(FaultMethods, OutreachMethods):
     :param port: the port to listen on; 0, the default, takes a free one.
     :param api_key: the key that requests must carry.
     :param accounts: what to start with, as for :meth:`set_accounts`; None, the default: the default set.
-    :param on_request: called with every API request, in the server's thread, before its answer leaves.
+    :param on_request: called with every API request, in the server's thread, before its response leaves.
     :raises ValueError: if the accounts are not right.
     """
 
@@ -48,19 +51,20 @@ class Sandbox(FaultMethods, OutreachMethods):
         on_request: Callable[[RequestRecord], None] | None = None,
     ) -> None:
         self._port = port
-        self._state = SandboxState(api_key, accounts, on_request)
+        self._world = World(api_key, accounts, on_request)
         self._thread: ServerThread | None = None
 
     def start(self) -> None:
         """
-        Start to serve; returns when requests are answered.
+        Start to serve; returns when requests are served.
 
         :raises OSError: if the port is taken.
         :raises RuntimeError: if it runs already.
         """
         if self._thread:
             raise RuntimeError("the sandbox runs already")
-        self._thread = ServerThread(create_app(self._state), self._port)
+        app = create_app(self._world, revor.router, control.router)
+        self._thread = ServerThread(ApiRequestMiddleware(app, self._world), self._port)
         self._port = self._thread.port
 
     def stop(self) -> None:
@@ -88,7 +92,7 @@ class Sandbox(FaultMethods, OutreachMethods):
     @property
     def api_key(self) -> str:
         """The key that requests must carry."""
-        return self._state.api_key
+        return self._world.api_key
 
     @property
     def connection(self) -> dict[str, str]:
@@ -105,18 +109,17 @@ class Sandbox(FaultMethods, OutreachMethods):
     @property
     def accounts(self) -> list[dict[str, Any]]:
         """All accounts, as the API serves them."""
-        return [account.model_dump() for account in self._state.accounts()]
+        return [account.model_dump() for account in self._world.accounts()]
 
     def set_accounts(self, accounts: Iterable[Mapping[str, Any]]) -> None:
         """
         Replace all accounts.
 
         :param accounts: one mapping per account, with the API's field names. Only ``account_id`` and
-            ``channel`` must be there; what else is left out makes an account that can send. Unknown fields
-            are served too.
+            ``channel`` are required; the defaults make an account that can send. Unknown fields are served too.
         :raises ValueError: if one is not an account, or two have the same id; nothing is changed then.
         """
-        self._state.set_accounts(accounts)
+        self._world.set_accounts(accounts)
 
     def update_account(self, account_id: str, **changes: Unpack[AccountChanges]) -> dict[str, Any]:
         """
@@ -128,17 +131,17 @@ class Sandbox(FaultMethods, OutreachMethods):
         :raises KeyError: if there is no such account.
         :raises ValueError: if a field is unknown, or its value not a right one.
         """
-        return self._state.update_account(account_id, **changes).model_dump()
+        return self._world.update_account(account_id, **changes).model_dump()
 
     def reconnect(self, account_id: str) -> dict[str, Any]:
         """
-        Do what a person does in Revor's console: connect the account anew, so that it can send.
+        Reconnect an account, as a person does in Revor's console, so that it can send.
 
         :param account_id: which one.
         :return: the account as it is now.
         :raises KeyError: if there is no such account.
         """
-        return self._state.reconnect(account_id).model_dump()
+        return self._world.reconnect(account_id).model_dump()
 
     def reconnect_all(self) -> int:
         """
@@ -146,7 +149,7 @@ class Sandbox(FaultMethods, OutreachMethods):
 
         :return: how many.
         """
-        return self._state.reconnect_all()
+        return self._world.reconnect_all()
 
     def set_key(self, *, valid: bool = True, permitted: bool = True) -> None:
         """
@@ -155,34 +158,101 @@ class Sandbox(FaultMethods, OutreachMethods):
         :param valid: False: requests with it get 401 ``api_key_invalid``.
         :param permitted: False: requests with it get 403 ``permission_denied``.
         """
-        self._state.set_key(KeyState(valid=valid, permitted=permitted))
+        self._world.set_key(KeyState(valid=valid, permitted=permitted))
 
     def revoke_key(self) -> None:
         """Make the API key invalid, as revoking it in Revor does."""
         self.set_key(valid=False)
+
+    # Jobs
+
+    def script_jobs(
+        self,
+        status: str = "succeeded",
+        *,
+        after: float | None = 0.0,
+        error: Mapping[str, Any] | None = None,
+        scheduled_in: float = 0.0,
+        times: int | None = 1,
+        recipient: str | None = None,
+    ) -> None:
+        """
+        Set how the next jobs go; without it, each has succeeded at once.
+
+        A job goes by the oldest script that fits it and is not used up; if there is none, by the newest for all
+        from now on. Requests that are rejected or replayed create no job, and use no script up.
+
+        :param status: how they end: ``succeeded``, ``failed`` or ``cancelled``; ``skipped`` for a post-like
+            that succeeds without having found a post, which dispatches pass by; anything else is a status that does
+            not end by itself, such as ``queued``.
+        :param after: how many seconds they run until then; None: until :meth:`finish_job`.
+        :param error: of failed ones: ``code``, ``message`` and ``retryable``; what is left out is the sandbox's.
+        :param scheduled_in: in how many seconds they start; they are ``scheduled`` before.
+        :param times: how many jobs; None: all from now on.
+        :param recipient: only jobs for this ``address``, ``profile_url`` or ``phone``; the others pass it by.
+        :raises ValueError: if jobs can't go so.
+        """
+        script = {"status": status, "after": after, "error": error, "scheduled_in": scheduled_in}
+        self._world.script_jobs(JobScript.model_validate({**script, "times": times, "recipient": recipient}))
+
+    def finish_job(
+        self, job_id: str, status: str = "succeeded", error: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """
+        End a job now, however it was scripted.
+
+        :param job_id: which one.
+        :param status: ``succeeded``, ``failed``, ``cancelled`` or, for a post-like, ``skipped``.
+        :param error: of a failed one, as for :meth:`script_jobs`.
+        :return: the job as it is now.
+        :raises KeyError: if there is no such job.
+        :raises ValueError: if it has ended already, or can't end so.
+        """
+        ending = JobFinish.model_validate({"status": status, "error": error})
+        return self._world.finish_job(job_id, ending).model_dump(mode="json")
+
+    @property
+    def jobs(self) -> list[dict[str, Any]]:
+        """All outreach jobs as the API would serve them now, oldest first."""
+        return [job.model_dump(mode="json") for job in self._world.jobs()]
+
+    @property
+    def outbox(self) -> list[OutboxEntry]:
+        """
+        What was sent or still will be, oldest first.
+
+        There is one entry per accepted dispatch or post-like, unless its job has failed, was cancelled or has found no
+        post. It has a ``job_id``, ``action``, ``account_id``, ``channel``, ``recipient``, ``content``, ``metadata``,
+        ``idempotency_key``, ``status`` and more.
+        """
+        return self._world.outbox()
+
+    def reset_jobs(self) -> None:
+        """Forget the jobs and what they sent, the idempotency keys and the scripts."""
+        self._world.reset_jobs()
 
     # Requests
 
     @property
     def requests(self) -> list[RequestRecord]:
         """The latest 1000 API requests, oldest first; they have a method, path, query, status and more."""
-        return self._state.requests().items
+        return self._world.requests.read().items
 
     @property
     def request_count(self) -> int:
         """How many API requests there were since the start or the last reset."""
-        return self._state.requests().total
+        return self._world.requests.read().total
 
     def reset_requests(self) -> None:
         """Start counting from 0."""
-        self._state.reset_requests()
+        self._world.requests.reset()
 
     def wait_for_requests(self, count: int, timeout: float = 10.0) -> None:
         """
-        Wait until so many API requests were counted; no change after that changes their answers.
+        Wait until so many API requests were counted; no change after that changes their responses.
 
         :param count: how many, since the start or the last reset.
         :param timeout: the longest wait, in seconds.
         :raises TimeoutError: if there are fewer by then.
         """
-        self._state.wait_for_requests(count, timeout)
+        self._world.requests.wait(count, timeout)

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 from schemathesis.checks import not_a_server_error  # noqa: E402
 from schemathesis.specs.openapi.checks import response_schema_conformance  # noqa: E402
 
-from airflow_provider_revor.sandbox.app import create_app  # noqa: E402
 from airflow_provider_revor.sandbox.server import Sandbox  # noqa: E402
-from airflow_provider_revor.sandbox.state import SandboxState  # noqa: E402
+from airflow_provider_revor.sandbox.web import control, revor  # noqa: E402
+from airflow_provider_revor.sandbox.web.app import create_app  # noqa: E402
+from airflow_provider_revor.sandbox.world.world import World  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def sandbox():
         yield sandbox
 
 
-schema = schemathesis.openapi.from_dict(create_app(SandboxState("sk-revor-schema")).openapi())
+schema = schemathesis.openapi.from_dict(create_app(World("sk-revor-schema"), revor.router, control.router).openapi())
 
 
 @schema.parametrize()

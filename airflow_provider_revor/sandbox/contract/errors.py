@@ -1,18 +1,17 @@
-"""The errors of the API, and the envelope that they come in."""
+"""The error codes of the API, and the envelope that they come in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
-from airflow_provider_revor.sandbox.models import CHANNELS, ErrorAnswer, ErrorDetail
-
-#: What listing accounts is refused with; code: (status, message)
+#: The codes that list accounts; code: (status, message)
 _LISTING_ERRORS = {
-    "invalid_channel": (400, f"channel must be one of: {', '.join(CHANNELS)}."),
+    "invalid_channel": (400, "channel must be one of: email, linkedin, whatsapp."),
     "invalid_can_send": (400, "can_send must be one of: true, false, 1, 0."),
     "api_key_missing": (401, "Send the API key as Authorization: Bearer KEY, or as x-api-key: KEY."),
     "api_key_invalid": (401, "The API key is not valid."),
@@ -20,7 +19,7 @@ _LISTING_ERRORS = {
     "api_rate_limit_exceeded": (429, "Too many requests."),
 }
 
-#: Every code that there is. Of those of outreach, Revor documents three; the others are the sandbox's own, for what
+#: Every code. Of those for outreach, Revor documents three; the others are the sandbox's own, for what
 #: Revor describes in words only.
 ERRORS = {
     **_LISTING_ERRORS,
@@ -35,17 +34,27 @@ ERRORS = {
     "account_id_required": (409, "Only with exactly one usable LinkedIn account may account_id be left out."),
 }
 
-#: The codes that no request is safe from.
+#: The codes that any request may get.
 ANY_REQUEST = ("api_key_missing", "api_key_invalid", "permission_denied", "api_rate_limit_exceeded")
 
 
-class ApiError(Exception):
-    """
-    A request that is refused with one of the codes above.
+class ErrorDetail(BaseModel):
+    """The error."""
 
-    :param code: the code.
-    :param message: a sentence for people; the code's own if left out.
-    """
+    code: str
+    message: str
+    request_id: str
+
+
+class ErrorAnswer(BaseModel):
+    """The response to a request that failed."""
+
+    ok: Literal[False] = False
+    error: ErrorDetail
+
+
+class ApiError(Exception):
+    """A request that is rejected with one of the codes above; the message is the code's own if left out."""
 
     def __init__(self, code: str, message: str | None = None) -> None:
         super().__init__(code)
@@ -54,13 +63,13 @@ class ApiError(Exception):
         self.message = message or own_message
 
 
-def default_code(status: int) -> str:
-    """
-    Tell the code that goes with a status.
+def is_api_path(path: str) -> bool:
+    """Tell whether a path belongs to Revor's API, rather than to the sandbox's own pages."""
+    return path == "/api" or path.startswith("/api/")
 
-    :param status: an HTTP error status.
-    :return: the last of the codes of the listing with this status, or else the status in words (``not_found``).
-    """
+
+def default_code(status: int) -> str:
+    """Return the last code of the listing with this status, or else the status in words (``not_found``)."""
     documented = [code for code, (its_status, _) in _LISTING_ERRORS.items() if its_status == status]
     if documented:
         return documented[-1]
@@ -77,16 +86,7 @@ def error_response(
     message: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """
-    Make an answer that is an error.
-
-    :param request_id: the id of the request that failed.
-    :param status: the HTTP status.
-    :param code: Revor's code; the one that goes with the status if left out.
-    :param message: a sentence for people; the code's own if left out.
-    :param headers: more headers.
-    :return: the answer.
-    """
+    """Make an error response; the code defaults to the status's, the message to the code's."""
     code = code or default_code(status)
     if message is None:
         _, message = ERRORS.get(code, (status, code.replace("_", " ").capitalize() + "."))
@@ -95,20 +95,13 @@ def error_response(
 
 
 def error_answers(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """
-    Describe answers that are errors, for the API's pages.
-
-    :param codes: the codes, of one or more statuses.
-    :return: what FastAPI takes as ``responses``.
-    """
+    """Describe error responses for the API's pages, as FastAPI's ``responses``."""
     answers: dict[int | str, dict[str, Any]] = {}
     for code in codes:
         status, message = ERRORS[code]
-        example = {
-            "ok": False,
-            "error": {"code": code, "message": message, "request_id": "req_0123456789abcdef"},
-        }
+        error = ErrorDetail(code=code, message=message, request_id="req_0123456789abcdef")
         answer = answers.setdefault(status, {"model": ErrorAnswer, "content": {"application/json": {"examples": {}}}})
-        answer["content"]["application/json"]["examples"][code] = {"value": example}
-        answer["description"] = ", ".join(f"`{name}`" for name in answer["content"]["application/json"]["examples"])
+        examples = answer["content"]["application/json"]["examples"]
+        examples[code] = {"value": ErrorAnswer(error=error).model_dump()}
+        answer["description"] = ", ".join(f"`{name}`" for name in examples)
     return answers

@@ -1,34 +1,29 @@
-"""The bodies that outreach endpoints take; the checks on them are here and nowhere else."""
+"""Outreach: the bodies that its endpoints take, with all their checks, and the jobs that they serve."""
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic_core import from_json
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from airflow_provider_revor.sandbox.errors import ApiError
-from airflow_provider_revor.sandbox.models import Channel
-
-_NEAREST, _FARTHEST = 60, 86_400
-
+Channel = Annotated[
+    Literal["email", "linkedin", "whatsapp"], Field(description="The channel that the account speaks on.")
+]
 Text = Annotated[str, Field(min_length=1)]
 Action = Literal["outreach.dispatch", "outreach.linkedin.post_like"]
+
+#: The statuses in which a job ends.
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+
+_SHORTEST, _LONGEST = 60, 86_400
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a body asks for, whichever endpoint took it; ``address`` is how the channel calls the recipient."""
+    """What a body asks for, whichever endpoint took it; ``address`` is how the channel names the recipient."""
 
     action: Action
     account_id: str | None
@@ -47,12 +42,12 @@ def _check_base64(text: str) -> str:
 
 
 class _Object(BaseModel):
-    # Nothing is said of fields that are not documented: they may come, and stay in the body.
+    # Revor does not say that fields that are not documented are rejected: they stay in the body.
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, hide_input_in_errors=True)
 
 
 class Attachment(_Object):
-    """A file to send along; more fields than these may come."""
+    """A file to send along; it may have more fields."""
 
     filename: Text
     contentBase64: Annotated[Text, AfterValidator(_check_base64)]
@@ -63,19 +58,19 @@ class _Recipient(_Object):
 
 
 class EmailRecipient(_Recipient):
-    """Whom to send an email to."""
+    """The recipient of an email."""
 
     address: Text
 
 
 class LinkedinRecipient(_Recipient):
-    """Whom to write to on LinkedIn."""
+    """The recipient on LinkedIn."""
 
     profile_url: Text = Field(description="A personal profile.")
 
 
 class WhatsappRecipient(_Recipient):
-    """Whom to write to on WhatsApp."""
+    """The recipient on WhatsApp."""
 
     phone: Text
 
@@ -94,7 +89,7 @@ class EmailContent(_Content):
     @field_validator("html")
     @classmethod
     def _has_a_body(cls, html: str, info: ValidationInfo) -> str:
-        # Here and not in a check of the whole, which would wait until no field is wrong.
+        # On the field, because a check of the whole model runs only if no field is wrong.
         if not html and info.data.get("text") == "":
             raise ValueError("text and/or html must be given")
         return html
@@ -113,19 +108,26 @@ class ChatContent(_Content):
         return text
 
 
-class _Body(_Object):
+class Body(_Object):
+    """What all bodies have in common."""
+
     min_channel_task_interval_seconds: int = Field(
-        default=_NEAREST,
-        description=f"Clamped to {_NEAREST}–{_FARTHEST}. The sandbox only notes it: no task waits for another.",
+        default=_SHORTEST,
+        description=f"Clamped to {_SHORTEST}–{_LONGEST}. The sandbox only notes it: no task waits for another.",
     )
+
+    def task(self, body: dict[str, Any]) -> Task:
+        """Make the task of a body that was checked; ``body`` is the body as it came."""
+        raise NotImplementedError
 
     @property
     def interval(self) -> int:
-        return min(max(self.min_channel_task_interval_seconds, _NEAREST), _FARTHEST)
+        """The interval, clamped."""
+        return min(max(self.min_channel_task_interval_seconds, _SHORTEST), _LONGEST)
 
 
-class Dispatch(_Body):
-    """A message to send, on a channel that is still to be told; each channel narrows it."""
+class Dispatch(Body):
+    """A message to send, on a channel that is not known yet; each channel narrows it."""
 
     address_field: ClassVar[str]
 
@@ -137,12 +139,7 @@ class Dispatch(_Body):
     metadata: dict[str, Any] = {}
 
     def task(self, body: dict[str, Any]) -> Task:
-        """
-        Make the task of it.
-
-        :param body: the body as it came.
-        :return: the task.
-        """
+        """Make the task of a dispatch."""
         return Task(
             action="outreach.dispatch",
             account_id=self.account_id,
@@ -167,7 +164,7 @@ class EmailDispatch(Dispatch):
 
 
 class LinkedinDispatch(Dispatch):
-    """A direct message or an invitation to send: Revor sees which."""
+    """A direct message or an invitation to send; Revor decides which."""
 
     address_field = "profile_url"
 
@@ -186,7 +183,7 @@ class WhatsappDispatch(Dispatch):
     content: ChatContent
 
 
-class PostLike(_Body):
+class PostLike(Body):
     """A profile of which to like a post, and which post is relevant: at least one of `content`, `topic`, `intent`."""
 
     profile_url: Text
@@ -205,12 +202,7 @@ class PostLike(_Body):
         return intent
 
     def task(self, body: dict[str, Any]) -> Task:
-        """
-        Make the task of it.
-
-        :param body: the body as it came.
-        :return: the task; its content is what was given of content, topic and intent.
-        """
+        """Make the task of a post-like; its content is what was given of content, topic and intent."""
         return Task(
             action="outreach.linkedin.post_like",
             account_id=self.account_id or None,
@@ -224,55 +216,49 @@ class PostLike(_Body):
         )
 
 
-_DISPATCHES: dict[Any, type[Dispatch]] = {
-    "email": EmailDispatch,
-    "linkedin": LinkedinDispatch,
-    "whatsapp": WhatsappDispatch,
-}
+class JobReceipt(BaseModel):
+    """The job that was created."""
 
-BodyT = TypeVar("BodyT", Dispatch, PostLike)
-
-
-def read_dispatch(raw: bytes) -> Task:
-    """
-    Check the body of a dispatch.
-
-    :param raw: the body as it came.
-    :return: the task that it asks for.
-    :raises ApiError: if it is not one; the message names each field that is missing or wrong.
-    """
-    body = _read_object(raw)
-    channel = body.get("channel")
-    return _check(_DISPATCHES.get(channel, Dispatch) if isinstance(channel, str) else Dispatch, body).task(body)
+    id: str = Field(examples=["job_0123456789abcdef"])
+    status: str = Field(description="`queued`; `scheduled` if it starts later.")
+    action: Action
+    channel: Channel
+    scheduled_at: datetime
 
 
-def read_post_like(raw: bytes) -> Task:
-    """
-    Check the body of a post-like.
+class JobReceiptAnswer(BaseModel):
+    """The response to a body that was accepted."""
 
-    :param raw: the body as it came.
-    :return: the task that it asks for.
-    :raises ApiError: if it is not one; the message names each field that is missing or wrong.
-    """
-    body = _read_object(raw)
-    return _check(PostLike, body).task(body)
+    ok: Literal[True] = True
+    request_id: str = Field(examples=["req_0123456789abcdef"])
+    item: JobReceipt
 
 
-def _read_object(raw: bytes) -> dict[str, Any]:
-    try:
-        body = from_json(raw, allow_inf_nan=False)
-    except ValueError:
-        raise ApiError("invalid_request", "The body is not UTF-8 JSON.") from None
-    if not isinstance(body, dict):
-        raise ApiError("invalid_request", "The body is not a JSON object.")
-    return body
+class JobError(BaseModel):
+    """Why a job failed."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    code: str = Field(default="sandbox_failure", description="The default is the sandbox's own.")
+    message: str = "The sandbox was told that this job fails."
+    retryable: bool = False
 
 
-def _check(model: type[BodyT], body: dict[str, Any]) -> BodyT:
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        # Only where and what: the value may be someone's address.
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-        named = (f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in problems)
-        raise ApiError("invalid_request", f"{'; '.join(named)}.") from None
+class Job(JobReceipt):
+    """An outreach job as it is now."""
+
+    status: str = Field(description="`succeeded`, `failed` and `cancelled` are the end; anything else is not.")
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt_count: int
+    next_attempt_at: datetime | None
+    result: dict[str, Any] | None
+    error: JobError | None
+
+
+class JobAnswer(BaseModel):
+    """The response with a job."""
+
+    ok: Literal[True] = True
+    request_id: str = Field(examples=["req_0123456789abcdef"])
+    item: Job

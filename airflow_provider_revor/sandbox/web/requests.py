@@ -2,90 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from datetime import UTC, datetime
 
 from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from airflow_provider_revor.sandbox.errors import error_response
-from airflow_provider_revor.sandbox.models import (
+from airflow_provider_revor.sandbox.contract.errors import error_response, is_api_path
+from airflow_provider_revor.sandbox.web.connection import Connection
+from airflow_provider_revor.sandbox.world.faults import (
     AnswerFault,
     DropFault,
     ErrorFault,
     LoseAnswerFault,
-    RequestRecord,
     SlowFault,
     TruncateFault,
 )
-from airflow_provider_revor.sandbox.state import SandboxState
-
-
-def is_api_path(path: str) -> bool:
-    """
-    Tell whether a path belongs to Revor's API, rather than to the sandbox's own pages.
-
-    :param path: the path of a request.
-    :return: True if the API answers it, if only with 404.
-    """
-    return path == "/api" or path.startswith("/api/")
-
-
-class Connection:
-    """
-    A client's connection, as far as faults lay hands on it; the server puts it into the scope's state.
-
-    :param transport: the connection.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.lost = asyncio.Event()
-
-    async def drop(self) -> None:
-        """Hang up at once; what was not sent yet never is."""
-        self._transport.abort()
-        await self.lost.wait()
-
-    async def close(self) -> None:
-        """Hang up after what was written so far."""
-        self._transport.close()
-        await self.lost.wait()
-
-    async def lasts(self, seconds: float) -> bool:
-        """
-        Wait, for as long as there is someone to answer.
-
-        :param seconds: how long.
-        :return: False if the client or the server hung up before.
-        """
-        try:
-            await asyncio.wait_for(self.lost.wait(), seconds)
-        except TimeoutError:
-            return True
-        return False
+from airflow_provider_revor.sandbox.world.requests import RequestRecord
+from airflow_provider_revor.sandbox.world.world import World
 
 
 class ApiRequestMiddleware:
     """
     Counts API requests and makes the scripted faults happen to them.
 
-    :param app: what answers when no fault does.
-    :param state: where faults come from and requests are counted.
+    :param app: what responds when no fault does.
+    :param world: where faults come from and requests are counted.
     """
 
-    def __init__(self, app: ASGIApp, state: SandboxState) -> None:
+    def __init__(self, app: ASGIApp, world: World) -> None:
         self._app = app
-        self._state = state
+        self._world = world
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request, as ASGI has it."""
+        """Handle one request, as ASGI defines it."""
         if scope["type"] != "http" or not is_api_path(scope["path"]):
             await self._app(scope, receive, send)
             return
 
-        fault = self._state.next_fault(scope["method"])
+        fault = self._world.faults.take(scope["method"])
         record = RequestRecord(
             method=scope["method"],
             path=self._printable(scope["raw_path"]),
@@ -99,11 +54,11 @@ class ApiRequestMiddleware:
         connection: Connection = scope["state"]["connection"]
 
         async def answer(message: Message) -> None:
-            # Counted before the first byte leaves: whoever holds an answer finds it counted.
+            # Counted before the first byte leaves: a client that has a response finds it counted.
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 if not isinstance(fault, SlowFault):
-                    self._state.count(record)
+                    self._world.requests.count(record)
             await send(message)
 
         async def half_an_answer(message: Message) -> None:
@@ -131,23 +86,23 @@ class ApiRequestMiddleware:
             case TruncateFault():
                 await self._app(scope, receive, half_an_answer)
             case SlowFault(after_acting=True):
-                # Counted when it was acted upon, and not as it is answered: whoever waits for the count can rely on it.
+                # Counted when it was acted upon, before the response: a test can rely on the count.
                 await self._app(scope, receive, keep)
-                self._state.count(record)
+                self._world.requests.count(record)
                 if await connection.lasts(fault.seconds):
                     for message in late:
                         await answer(message)
             case LoseAnswerFault():
                 await self._app(scope, receive, keep)
-                self._state.count(record)
+                self._world.requests.count(record)
                 await connection.drop()
             case SlowFault():
                 # Counted as it comes in: a client that gives up must not make the count depend on time.
-                self._state.count(record)
+                self._world.requests.count(record)
                 if await connection.lasts(fault.seconds):
                     await self._app(scope, receive, answer)
             case DropFault():
-                self._state.count(record)
+                self._world.requests.count(record)
                 await connection.drop()
 
     def _header(self, scope: Scope, name: bytes) -> str | None:
@@ -156,4 +111,4 @@ class ApiRequestMiddleware:
     def _printable(self, raw: bytes) -> str:
         # Still percent-encoded, so that nothing in it moves a terminal's cursor; and a key that strayed into
         # a URL stays unseen.
-        return raw.decode("ascii", "replace").replace(self._state.api_key, "***")
+        return raw.decode("ascii", "replace").replace(self._world.api_key, "***")

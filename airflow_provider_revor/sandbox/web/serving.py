@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from airflow_provider_revor.sandbox.faults import Connection
+from airflow_provider_revor.sandbox.web.connection import Connection
 
 HOST = "127.0.0.1"
 

@@ -1,0 +1,1 @@
+"""What Revor says: shapes, error codes, and the checks of bodies."""

@@ -1,0 +1,1 @@
+"""The web around it: Revor's routes, the control routes, and the server."""
