@@ -103,11 +103,9 @@ def _seconds(text: str) -> float:
 
 
 def _read_accounts(path: Path) -> Any:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    accounts = content.get("items") if isinstance(content, dict) else content
-    if not isinstance(accounts, list):
-        raise ValueError('a JSON list is expected, or an object with a list "items"')
-    return accounts
+    from airflow_provider_revor.sandbox.contract.accounts import AccountSet
+
+    return AccountSet.model_validate(json.loads(path.read_text(encoding="utf-8"))).model_dump()["items"]
 
 
 def _in_one_line(error: OSError | ValueError) -> str:
@@ -116,7 +114,7 @@ def _in_one_line(error: OSError | ValueError) -> str:
     if isinstance(error, ValidationError):
         # Of the problems the first, and of that only where and what: the value may be someone's address.
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+        return ": ".join(filter(None, [".".join(map(str, problem["loc"])), problem["msg"]]))
     if isinstance(error, OSError):
         return str(error.strerror)
     return str(error)

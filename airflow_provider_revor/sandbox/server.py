@@ -183,8 +183,8 @@ class Sandbox(FaultMethods):
         from now on. Requests that are rejected or replayed create no job, and use no script up.
 
         :param status: how they end: ``succeeded``, ``failed`` or ``cancelled``; ``skipped`` for a post-like
-            that succeeds without having found a post, which dispatches pass by; anything else is a status that does
-            not end by itself, such as ``queued``.
+            that succeeds without having found a post, which dispatches pass by; or a status that does not end by
+            itself: ``queued``, ``scheduled``, ``running`` or ``settling``.
         :param after: how many seconds they run until then; None: until :meth:`finish_job`.
         :param error: of failed ones: ``code``, ``message`` and ``retryable``; what is left out is the sandbox's.
         :param scheduled_in: in how many seconds they start; they are ``scheduled`` before.

@@ -231,3 +231,18 @@ def test_the_documented_examples_are_accepted(revor_sandbox):
         for example in examples.values():
             answer = requests.post(revor_sandbox.url + path, json=example["value"], timeout=30)
             assert answer.status_code == 204
+
+
+def test_the_documented_examples_keep_their_nulls(ready, post, revor_sandbox):
+    schema = requests.get(f"{revor_sandbox.url}/openapi.json", timeout=30).json()
+    body = schema["paths"]["/sandbox/jobs/script"]["post"]["requestBody"]["content"]["application/json"]
+    for name, jobs in {"running until it is finished": 1, "all from now on take 10 seconds": 3}.items():
+        ready.reset_jobs()
+        requests.post(f"{ready.url}/sandbox/jobs/script", json=body["examples"][name]["value"], timeout=30)
+        for _ in range(3):
+            post("/linkedin/post-likes", {"profile_url": "https://linkedin.example.com/in/dana", "topic": "hiking"})
+        assert [job["status"] for job in ready.jobs].count("running") == jobs
+    finish = schema["paths"]["/sandbox/jobs/{job_id}/finish"]["post"]["requestBody"]["content"]["application/json"]
+    for job, example in zip(ready.jobs, finish["examples"].values(), strict=False):
+        answer = requests.post(f"{ready.url}/sandbox/jobs/{job['id']}/finish", json=example["value"], timeout=30)
+        assert answer.json()["status"] == example["value"]["status"]

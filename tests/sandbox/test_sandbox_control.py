@@ -35,6 +35,11 @@ def test_a_copied_answer_is_served_as_it_came(control, get):
     assert get().json()["items"] == [item]
 
 
+def test_a_list_of_accounts_will_do(control, get):
+    assert control("PUT", "/accounts", [{"account_id": "acc_1", "channel": "email"}]).json() == {"items": [ACCOUNT]}
+    assert get().json()["items"] == [ACCOUNT]
+
+
 @pytest.mark.parametrize(
     "items",
     [

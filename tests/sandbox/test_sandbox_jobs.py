@@ -170,6 +170,8 @@ def test_what_makes_no_job_uses_no_script_up(ready, dispatch, post):
     "wrong",
     [
         {"status": ""},
+        {"status": "faild"},
+        {"status": "failed", "error": {"retriable": True}},
         {"after": -1},
         {"after": 1e9},
         {"scheduled_in": -1},
@@ -185,6 +187,20 @@ def test_scripts_that_can_not_be(ready, control, dispatch, wrong):
     assert control("POST", "/jobs/script", wrong).status_code == 422
     dispatch()
     assert statuses(ready) == ["succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        pytest.param({"status": "faild"}, "status", id="misspelt-status"),
+        pytest.param({"status": "failed", "error": {"retriable": True}}, "error.retriable", id="misspelt-field"),
+    ],
+)
+def test_a_wrong_script_is_named(ready, control, wrong, named):
+    with pytest.raises(ValueError, match=f"\n{named}\n"):
+        ready.script_jobs(**wrong)
+    (problem,) = control("POST", "/jobs/script", wrong).json()["detail"]
+    assert problem["loc"] == ["body", *named.split(".")]
 
 
 # The end

@@ -55,11 +55,20 @@ class Account(BaseModel):
 
 
 class AccountSet(BaseModel):
-    """All accounts of the sandbox."""
+    """All accounts of the sandbox; a list of them will do, too, and so will a response copied from Revor."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     items: list[Account]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_a_list(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            return {"items": value}
+        if not isinstance(value, dict) or not isinstance(value.get("items"), list):
+            raise ValueError('a JSON list is expected, or an object with a list "items"')
+        return value
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> AccountSet:

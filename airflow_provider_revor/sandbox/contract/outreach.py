@@ -237,7 +237,7 @@ class JobReceiptAnswer(BaseModel):
 class JobError(BaseModel):
     """Why a job failed."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: str = Field(default="sandbox_failure", description="The default is the sandbox's own.")
     message: str = "The sandbox was told that this job fails."

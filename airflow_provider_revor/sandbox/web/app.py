@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -31,6 +36,7 @@ def create_app(world: World, *routers: APIRouter) -> FastAPI:
         redirect_slashes=False,
         swagger_ui_parameters={"defaultModelsExpandDepth": 0, "displayRequestDuration": True},
     )
+    app.openapi = partial(_with_nulls, app, app.openapi)  # type: ignore[method-assign]
     app.state.world = world
     for router in routers:
         app.include_router(router)
@@ -59,3 +65,14 @@ def create_app(world: World, *routers: APIRouter) -> FastAPI:
         return await http_exception_handler(request, HTTPException(409, str(error)))
 
     return app
+
+
+def _with_nulls(app: FastAPI, openapi: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    # FastAPI leaves out what is null, in examples too, where it means something.
+    schema = openapi()
+    for route in app.routes:
+        if isinstance(route, APIRoute) and (body := (route.openapi_extra or {}).get("requestBody")):
+            for method in route.methods:
+                content = schema["paths"][route.path][method.lower()]["requestBody"]["content"]
+                content["application/json"]["examples"] = body["content"]["application/json"]["examples"]
+    return schema

@@ -40,8 +40,10 @@ async def _world(request: Request) -> Any:
 TheWorld = Annotated[World, Depends(_world)]
 
 
-def _examples(**values: dict[str, Any]) -> Any:
-    return Body(openapi_examples={name.replace("_", " "): {"value": value} for name, value in values.items()})
+def _examples(**values: dict[str, Any]) -> dict[str, Any]:
+    # Not FastAPI's `openapi_examples`: it leaves nulls out.
+    examples = {name.replace("_", " "): {"value": value} for name, value in values.items()}
+    return {"requestBody": {"content": {"application/json": {"examples": examples}}}}
 
 
 _HTML = {"headers": {"Content-Type": "text/html"}, "body": "<html><body>Bad Gateway</body></html>"}
@@ -68,7 +70,8 @@ _SCRIPTS = _examples(
     no_relevant_post={"status": "skipped"},
     cancelled_for_one_recipient={"status": "cancelled", "recipient": "dana@example.com"},
 )
-_CHANGES = Body(examples=[{"status": "error", "can_send": False, "can_receive": False}])
+_CHANGES = _examples(not_available={"status": "error", "can_send": False, "can_receive": False})
+_ENDINGS = _examples(success={"status": "succeeded"}, a_failure={"status": "failed", "error": _FAILURE})
 _NO_ACCOUNT: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such account."}}
 _FINISH_ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"description": "There is no such job."},
@@ -97,8 +100,8 @@ async def set_accounts(accounts: AccountSet, world: TheWorld) -> AccountSet:
     return accounts
 
 
-@router.patch("/accounts/{account_id}", summary="Change an account", responses=_NO_ACCOUNT)
-async def update_account(account_id: str, changes: Annotated[AccountChanges, _CHANGES], world: TheWorld) -> Account:
+@router.patch("/accounts/{account_id}", summary="Change an account", responses=_NO_ACCOUNT, openapi_extra=_CHANGES)
+async def update_account(account_id: str, changes: Annotated[AccountChanges, Body()], world: TheWorld) -> Account:
     """Change the fields given; the others stay."""
     return world.update_account(account_id, **changes)
 
@@ -116,8 +119,8 @@ async def set_key(key: KeyState, world: TheWorld) -> KeyState:
     return key
 
 
-@router.post("/faults", status_code=204, response_model=None, summary="Script a fault")
-async def add_fault(fault: Annotated[Fault, _FAULTS], world: TheWorld) -> None:
+@router.post("/faults", status_code=204, response_model=None, summary="Script a fault", openapi_extra=_FAULTS)
+async def add_fault(fault: Annotated[Fault, Body()], world: TheWorld) -> None:
     """
     Queue a fault for the next API requests.
 
@@ -158,8 +161,10 @@ async def reset_jobs(world: TheWorld) -> None:
     world.reset_jobs()
 
 
-@router.post("/jobs/script", status_code=204, response_model=None, summary="Script outreach jobs")
-async def script_jobs(script: Annotated[JobScript, _SCRIPTS], world: TheWorld) -> None:
+@router.post(
+    "/jobs/script", status_code=204, response_model=None, summary="Script outreach jobs", openapi_extra=_SCRIPTS
+)
+async def script_jobs(script: JobScript, world: TheWorld) -> None:
     """
     Set how the next jobs go.
 
@@ -169,7 +174,7 @@ async def script_jobs(script: Annotated[JobScript, _SCRIPTS], world: TheWorld) -
     world.script_jobs(script)
 
 
-@router.post("/jobs/{job_id}/finish", summary="End an outreach job", responses=_FINISH_ERRORS)
+@router.post("/jobs/{job_id}/finish", summary="End an outreach job", responses=_FINISH_ERRORS, openapi_extra=_ENDINGS)
 async def finish_job(job_id: str, ending: JobFinish, world: TheWorld) -> Job:
     """End a job now, however it was scripted."""
     return world.finish_job(job_id, ending)

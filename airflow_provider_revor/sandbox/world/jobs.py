@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from airflow_provider_revor.sandbox.contract.outreach import TERMINAL, Action, Channel, Job, JobError, JobReceipt, Task
 
+Ending = Literal["succeeded", "failed", "cancelled", "skipped"]
+ScriptedStatus = Literal[Ending, "queued", "scheduled", "running", "settling"]
+
 _RESOLVED_ACTIONS = {"email": "message", "whatsapp": "message", "linkedin": "direct_message"}
 _A_YEAR = 365 * 86_400
 
@@ -32,9 +35,9 @@ class OutboxEntry(BaseModel):
 
 
 class _Ending(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    status: str = "succeeded"
+    status: Any
     error: JobError | None = Field(default=None, description="Of a failed job; left out: an error of the sandbox's.")
 
     @model_validator(mode="after")
@@ -47,7 +50,7 @@ class _Ending(BaseModel):
 class JobFinish(_Ending):
     """How a job ends."""
 
-    status: Literal["succeeded", "failed", "cancelled", "skipped"] = Field(
+    status: Ending = Field(
         default="succeeded", description="`skipped`: a post-like that succeeds without having found a post."
     )
 
@@ -55,11 +58,10 @@ class JobFinish(_Ending):
 class JobScript(_Ending):
     """How the next jobs go."""
 
-    status: str = Field(
+    status: ScriptedStatus = Field(
         default="succeeded",
-        min_length=1,
-        description="`succeeded`, `failed`, `cancelled`; `skipped`: a post-like that succeeds without having found a "
-        "post, dispatches pass it by; anything else is a status that does not end by itself.",
+        description="`succeeded`, `failed`, `cancelled`; `skipped`: a post-like that succeeds without having found "
+        "a post, dispatches pass it by; the others do not end by themselves.",
     )
     after: float | None = Field(
         default=0.0, ge=0, le=_A_YEAR, description="Seconds that it runs until then; null: until it is finished."
