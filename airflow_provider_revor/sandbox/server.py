@@ -13,6 +13,7 @@ from airflow_provider_revor.sandbox.contract.accounts import AccountChanges
 from airflow_provider_revor.sandbox.fault_methods import FaultMethods
 from airflow_provider_revor.sandbox.web import control, revor
 from airflow_provider_revor.sandbox.web.app import create_app
+from airflow_provider_revor.sandbox.web.guard import Guard
 from airflow_provider_revor.sandbox.web.requests import ApiRequestMiddleware
 from airflow_provider_revor.sandbox.web.serving import HOST, ServerThread
 from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry
@@ -64,7 +65,7 @@ class Sandbox(FaultMethods):
         if self._thread:
             raise RuntimeError("the sandbox runs already")
         app = create_app(self._world, revor.router, control.router)
-        self._thread = ServerThread(ApiRequestMiddleware(app, self._world), self._port)
+        self._thread = ServerThread(Guard(ApiRequestMiddleware(app, self._world)), self._port)
         self._port = self._thread.port
 
     def stop(self) -> None:

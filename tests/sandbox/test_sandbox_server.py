@@ -103,7 +103,7 @@ def test_clients_that_come_as_it_stops(caplog, capfd):
             address = ("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
             clients = [socket.create_connection(address, timeout=30) for _ in range(5)]
             for client in clients:
-                client.sendall(b"GET /api HTTP/1.1\r\nHost: sandbox\r\n\r\n")
+                client.sendall(b"GET /api HTTP/1.1\r\nHost: localhost\r\n\r\n")
         for client in clients:
             client.close()
     assert not sandbox_threads()
@@ -218,7 +218,7 @@ def test_drop_sends_no_byte(revor_sandbox, caplog, capfd):
     revor_sandbox.drop()
     address = ("127.0.0.1", int(revor_sandbox.url.rpartition(":")[2]))
     with socket.create_connection(address, timeout=30) as client:
-        client.sendall(b"GET /api/v1/connect/accounts HTTP/1.1\r\nHost: sandbox\r\n\r\n")
+        client.sendall(b"GET /api/v1/connect/accounts HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert client.recv(1) == b""
     revor_sandbox.stop()
     assert capfd.readouterr() == ("", "")
@@ -229,7 +229,7 @@ def test_truncate_sends_less_than_it_promised(revor_sandbox, caplog, capfd):
     revor_sandbox.truncate()
     address = ("127.0.0.1", int(revor_sandbox.url.rpartition(":")[2]))
     with socket.create_connection(address, timeout=30) as client:
-        client.sendall(b"GET /api HTTP/1.1\r\nHost: sandbox\r\n\r\n")
+        client.sendall(b"GET /api HTTP/1.1\r\nHost: localhost\r\n\r\n")
         head, _, body = b"".join(iter(lambda: client.recv(4096), b"")).partition(b"\r\n\r\n")
     promised = next(int(line.split()[1]) for line in head.splitlines() if line.startswith(b"content-length"))
     assert 0 < len(body) < promised
@@ -291,7 +291,9 @@ def test_lose_answer_acts_and_sends_no_byte(ready, caplog, capfd):
     body = json.dumps(LIKE).encode()
     address = ("127.0.0.1", int(ready.url.rpartition(":")[2]))
     with socket.create_connection(address, timeout=30) as client:
-        head = f"POST /api/v1/outreach/linkedin/post-likes HTTP/1.1\r\nHost: sandbox\r\nx-api-key: {ready.api_key}\r\n"
+        head = (
+            f"POST /api/v1/outreach/linkedin/post-likes HTTP/1.1\r\nHost: localhost\r\nx-api-key: {ready.api_key}\r\n"
+        )
         client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         assert client.recv(1) == b""
     assert [job["status"] for job in ready.jobs] == ["succeeded"]
@@ -313,7 +315,7 @@ def test_a_retry_after_a_lost_answer_finds_the_job(ready, post):
 def test_half_a_body_is_nothing(ready, caplog, capfd):
     address = ("127.0.0.1", int(ready.url.rpartition(":")[2]))
     with socket.create_connection(address, timeout=30) as client:
-        head = f"POST /api/v1/outreach/dispatches HTTP/1.1\r\nHost: sandbox\r\nx-api-key: {ready.api_key}\r\n"
+        head = f"POST /api/v1/outreach/dispatches HTTP/1.1\r\nHost: localhost\r\nx-api-key: {ready.api_key}\r\n"
         client.sendall(f"{head}Content-Length: 9\r\n\r\n{{".encode())
     ready.wait_for_requests(1)
     ready.stop()

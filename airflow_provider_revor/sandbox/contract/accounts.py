@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
 from pydantic.config import JsonDict
 from typing_extensions import TypedDict
 
-from airflow_provider_revor.sandbox.contract.outreach import Channel
+from airflow_provider_revor.sandbox.contract.outreach import Channel, Servable
 
 Name = Annotated[str, Field(description="Display name.")]
 Identifier = Annotated[str | None, Field(description="An address or a profile URL.")]
@@ -32,7 +32,11 @@ _EXAMPLE: JsonDict = {
 }
 
 
-class Account(BaseModel):
+#: The sandbox keeps no more accounts than these.
+MAX_ACCOUNTS = 10_000
+
+
+class Account(Servable):
     """
     One Connect account.
 
@@ -59,7 +63,7 @@ class AccountSet(BaseModel):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    items: list[Account]
+    items: list[Account] = Field(max_length=MAX_ACCOUNTS)
 
     @model_validator(mode="before")
     @classmethod

@@ -32,6 +32,7 @@ ERRORS = {
     "account_reconnect_required": (409, "The account must be reconnected."),
     "account_unavailable": (409, "The account can't send at the moment."),
     "account_id_required": (409, "Only with exactly one usable LinkedIn account may account_id be left out."),
+    "sandbox_full": (409, "The sandbox keeps no more jobs: forget them by reset_jobs() or DELETE /sandbox/jobs."),
 }
 
 #: The codes that any request may get.
@@ -61,6 +62,10 @@ class ApiError(Exception):
         self.code = code
         self.status, own_message = ERRORS[code]
         self.message = message or own_message
+
+
+class RefusedError(ValueError):
+    """What the sandbox can't do as it stands: 409 in its control API."""
 
 
 def is_api_path(path: str) -> bool:

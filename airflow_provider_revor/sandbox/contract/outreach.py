@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import from_json
 
 Channel = Annotated[
     Literal["email", "linkedin", "whatsapp"], Field(description="The channel that the account speaks on.")
@@ -19,6 +21,18 @@ Action = Literal["outreach.dispatch", "outreach.linkedin.post_like"]
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 _SHORTEST, _LONGEST = 60, 86_400
+
+
+class Servable(BaseModel):
+    """What is served as it was given: it is rejected on entry if that can't be, or each response would fail later."""
+
+    @model_validator(mode="after")
+    def _is_json(self) -> Self:
+        try:
+            from_json(json.dumps(self.model_dump(), allow_nan=False, ensure_ascii=False).encode())
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError("a lone surrogate, NaN, deep nesting, or something else that is not JSON") from None
+        return self
 
 
 @dataclass(frozen=True)
@@ -234,7 +248,7 @@ class JobReceiptAnswer(BaseModel):
     item: JobReceipt
 
 
-class JobError(BaseModel):
+class JobError(Servable):
     """Why a job failed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

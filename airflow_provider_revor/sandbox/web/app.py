@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from airflow_provider_revor.sandbox.contract.errors import ApiError, error_response, is_api_path
-from airflow_provider_revor.sandbox.world.jobs import JobStateError
+from airflow_provider_revor.sandbox.contract.errors import ApiError, RefusedError, error_response, is_api_path
 from airflow_provider_revor.sandbox.world.world import UnknownIdError, World
 
 _DESCRIPTION = """
@@ -51,6 +53,13 @@ def create_app(world: World, *routers: APIRouter) -> FastAPI:
             return error_response(request.state.request_id, error.status_code, headers=error.headers)
         return await http_exception_handler(request, error)
 
+    @app.exception_handler(RequestValidationError)
+    @app.exception_handler(ValidationError)
+    async def not_valid(request: Request, error: RequestValidationError | ValidationError) -> Response:
+        # Without the input, which may be someone's address; escaped, because a name may be a lone surrogate.
+        problems = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]
+        return Response(json.dumps({"detail": problems}), 422, media_type="application/json")
+
     @app.exception_handler(ClientDisconnect)
     async def half_a_body(request: Request, error: ClientDisconnect) -> Response:
         # Nobody reads it, but without a response uvicorn logs a failure of the sandbox's.
@@ -60,8 +69,8 @@ def create_app(world: World, *routers: APIRouter) -> FastAPI:
     async def not_there(request: Request, error: UnknownIdError) -> Response:
         return await http_exception_handler(request, HTTPException(404, str(error)))
 
-    @app.exception_handler(JobStateError)
-    async def not_possible(request: Request, error: JobStateError) -> Response:
+    @app.exception_handler(RefusedError)
+    async def not_possible(request: Request, error: RefusedError) -> Response:
         return await http_exception_handler(request, HTTPException(409, str(error)))
 
     return app

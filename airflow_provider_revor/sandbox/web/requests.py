@@ -21,6 +21,9 @@ from airflow_provider_revor.sandbox.world.faults import (
 from airflow_provider_revor.sandbox.world.requests import RequestRecord
 from airflow_provider_revor.sandbox.world.world import World
 
+#: The request log keeps no more of a path, a query or a key.
+_LONGEST = 2_000
+
 
 class ApiRequestMiddleware:
     """
@@ -111,4 +114,4 @@ class ApiRequestMiddleware:
     def _printable(self, raw: bytes) -> str:
         # Still percent-encoded, so that nothing in it moves a terminal's cursor; and a key that strayed into
         # a URL stays unseen.
-        return raw.decode("ascii", "replace").replace(self._world.api_key, "***")
+        return raw.decode("ascii", "replace").replace(self._world.api_key, "***")[:_LONGEST]

@@ -119,7 +119,7 @@ _POST_LIKE = _body(
     ),
 )
 _ACCOUNT_ERRORS = ("account_channel_mismatch", "account_reconnect_required", "account_unavailable")
-_WRITE_ERRORS = ("invalid_request", "account_not_found", "idempotency_conflict", *_ACCOUNT_ERRORS)
+_WRITE_ERRORS = ("invalid_request", "account_not_found", "idempotency_conflict", *_ACCOUNT_ERRORS, "sandbox_full")
 _NO_QUEUE: dict[int | str, dict[str, Any]] = {
     503: {"description": "The worker queue is unavailable: try later with the same key. Here it is so only as a fault."}
 }

@@ -6,8 +6,11 @@ import re
 import threading
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
+
+from airflow_provider_revor.sandbox.contract.errors import RefusedError
+from airflow_provider_revor.sandbox.contract.outreach import Servable
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
@@ -37,7 +40,7 @@ class Which(TypedDict, total=False):
     method: Method | None
 
 
-class _Fault(BaseModel):
+class _Fault(Servable):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     times: int = Field(default=1, ge=1, description="How many API requests it applies to.")
@@ -104,6 +107,10 @@ Fault = Annotated[
 ]
 
 
+#: The sandbox keeps no more faults than these.
+MAX_FAULTS = 1_000
+
+
 class Faults:
     """The faults to come, in order. Every method is safe in any thread."""
 
@@ -114,6 +121,8 @@ class Faults:
     def add(self, fault: Fault) -> None:
         """Queue a fault."""
         with self._lock:
+            if len(self._queue) >= MAX_FAULTS:
+                raise RefusedError(f"the sandbox keeps {MAX_FAULTS} faults at most")
             self._queue.append(fault)
 
     def take(self, method: str) -> Fault | None:

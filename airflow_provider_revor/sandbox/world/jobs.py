@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from airflow_provider_revor.sandbox.contract.errors import RefusedError
 from airflow_provider_revor.sandbox.contract.outreach import TERMINAL, Action, Channel, Job, JobError, JobReceipt, Task
 
 Ending = Literal["succeeded", "failed", "cancelled", "skipped"]
@@ -79,6 +80,10 @@ class JobScript(_Ending):
         return self.recipient in (None, task.address)
 
 
+#: The sandbox keeps no more scripts than these.
+MAX_SCRIPTS = 1_000
+
+
 class Scripts:
     """The scripts for the jobs to come. Not safe in threads: :class:`World` has the lock."""
 
@@ -88,6 +93,8 @@ class Scripts:
 
     def add(self, script: JobScript) -> None:
         """Queue a script; those for all jobs from now on come after those for some, the newest first."""
+        if len(self._some) + len(self._all) >= MAX_SCRIPTS:
+            raise RefusedError(f"the sandbox keeps {MAX_SCRIPTS} scripts at most")
         (self._all if script.times is None else self._some).append(script)
 
     def take(self, task: Task) -> JobScript:
@@ -105,10 +112,6 @@ class Scripts:
         """Forget them."""
         self._some.clear()
         self._all.clear()
-
-
-class JobStateError(ValueError):
-    """The job can't end so, or has ended."""
 
 
 @dataclass
@@ -133,11 +136,11 @@ class OutreachJob:
     error: JobError | None
 
     def finish(self, ending: JobFinish, now: datetime) -> None:
-        """End it now; JobStateError if it has ended, or is a dispatch, which can't be skipped."""
+        """End it now; RefusedError if it has ended, or is a dispatch, which can't be skipped."""
         if self.status(now) in TERMINAL:
-            raise JobStateError(f"job {self.id!r} has ended already")
+            raise RefusedError(f"job {self.id!r} has ended already")
         if ending.status == "skipped" and self.task.action == "outreach.dispatch":
-            raise JobStateError(f"job {self.id!r} is a dispatch: only a post-like can be skipped")
+            raise RefusedError(f"job {self.id!r} is a dispatch: only a post-like can be skipped")
         if not self._has_started(now):  # what is cancelled before it starts never does
             self.starts_at = None if ending.status == "cancelled" else now
         self.settles_at = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import threading
@@ -18,6 +19,9 @@ from airflow_provider_revor.sandbox.contract.outreach import Job, JobReceipt, Ta
 from airflow_provider_revor.sandbox.world.faults import Faults
 from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry, OutreachJob, Scripts
 from airflow_provider_revor.sandbox.world.requests import RequestRecord, Requests
+
+#: The sandbox keeps no more jobs, no more characters of their bodies, and no longer idempotency keys than these.
+MAX_JOBS, MAX_KEPT, MAX_KEY = 100_000, 128 * 1024 * 1024, 1_000
 
 _CHANGES = TypeAdapter(AccountChanges)
 _RECONNECTED: AccountChanges = {"status": "ok", "lifecycle_status": "active", "can_send": True, "can_receive": True}
@@ -62,7 +66,8 @@ class World:
         self._accounts: dict[str, Account] = {}
         self._scripts = Scripts()
         self._jobs: dict[str, OutreachJob] = {}
-        self._by_key: dict[tuple[str, str], tuple[str, JobReceipt]] = {}
+        self._kept = 0
+        self._by_key: dict[tuple[str, str], tuple[bytes, JobReceipt]] = {}
         self.set_accounts(DEFAULT_ACCOUNTS if accounts is None else accounts)
 
     # Accounts
@@ -88,7 +93,7 @@ class World:
         with self._lock:
             if account_id not in self._accounts:
                 raise UnknownIdError(f"no account {account_id!r} in the sandbox")
-            account = self._accounts[account_id].model_copy(update=dict(checked))
+            account = Account.model_validate({**self._accounts[account_id].model_dump(), **checked})
             self._accounts[account_id] = account
             return account
 
@@ -131,17 +136,23 @@ class World:
         :return: the job as it was when it was created.
         :raises ApiError: if the key was used with another body, or the account does not fit.
         """
+        if idempotency_key and len(idempotency_key) > MAX_KEY:
+            raise ApiError("invalid_request", f"The Idempotency-Key is longer than {MAX_KEY} characters.")
         body = json.dumps(task.body, sort_keys=True)  # the order of fields makes no other body: the sandbox's choice
+        digest = hashlib.sha256(body.encode()).digest()
         with self._lock:
             if idempotency_key and (known := self._by_key.get((path, idempotency_key))):
-                known_body, receipt = known
-                if known_body != body:
+                known_digest, receipt = known
+                if known_digest != digest:
                     raise ApiError("idempotency_conflict")
                 return receipt
+            if len(self._jobs) >= MAX_JOBS or self._kept + len(body) > MAX_KEPT:
+                raise ApiError("sandbox_full")
             job = self._make_job(task, self._choose_account(task).account_id, idempotency_key or None)
             self._jobs[job.id] = job
+            self._kept += len(body)
             if idempotency_key:
-                self._by_key[path, idempotency_key] = body, job.receipt()
+                self._by_key[path, idempotency_key] = digest, job.receipt()
             return job.receipt()
 
     def _choose_account(self, task: Task) -> Account:
@@ -215,6 +226,7 @@ class World:
         """Forget the jobs and what they sent, the idempotency keys and the scripts."""
         with self._lock:
             self._jobs.clear()
+            self._kept = 0
             self._by_key.clear()
             self._scripts.clear()
 
