@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import TypeAdapter
 from typing_extensions import Unpack
 
-from airflow_provider_revor.sandbox.contract.accounts import AccountChanges
+from airflow_provider_revor.sandbox.contract.accounts import AccountChanges, AccountSet
 from airflow_provider_revor.sandbox.fault_methods import FaultMethods
 from airflow_provider_revor.sandbox.web import control, revor
 from airflow_provider_revor.sandbox.web.app import create_app
@@ -17,8 +18,9 @@ from airflow_provider_revor.sandbox.web.guard import Guard
 from airflow_provider_revor.sandbox.web.requests import ApiRequestMiddleware
 from airflow_provider_revor.sandbox.web.serving import HOST, ServerThread
 from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry
+from airflow_provider_revor.sandbox.world.keys import ApiKey, KeyState
 from airflow_provider_revor.sandbox.world.requests import RequestRecord
-from airflow_provider_revor.sandbox.world.world import KeyState, World
+from airflow_provider_revor.sandbox.world.world import World
 
 
 class Sandbox(FaultMethods):
@@ -93,7 +95,7 @@ class Sandbox(FaultMethods):
     @property
     def api_key(self) -> str:
         """The key that requests must carry."""
-        return self._world.api_key
+        return self._world.keys.first
 
     @property
     def connection(self) -> dict[str, str]:
@@ -152,14 +154,32 @@ class Sandbox(FaultMethods):
         """
         return self._world.reconnect_all()
 
-    def set_key(self, *, valid: bool = True, permitted: bool = True) -> None:
+    def set_key(self, api_key: str | None = None, *, valid: bool = True, permitted: bool = True) -> None:
         """
-        Set what the API key is good for; without arguments it is good again.
+        Set what the API key is good for, or rotate it; without arguments it is good again.
 
+        Rotated, it is still the same owner's: accounts and jobs stay visible. But Revor remembers an idempotency key
+        by API key and path, so that the same request under another API key creates a second job.
+
+        :param api_key: the key from now on, for :attr:`connection` too; the one before gets 401 ``api_key_invalid``.
         :param valid: False: requests with it get 401 ``api_key_invalid``.
         :param permitted: False: requests with it get 403 ``permission_denied``.
+        :raises ValueError: if the key can't be one, or is in use.
         """
-        self._world.set_key(KeyState(valid=valid, permitted=permitted))
+        self._world.keys.set(KeyState(api_key=api_key, valid=valid, permitted=permitted))
+
+    def add_key(self, api_key: str, *, accounts: Iterable[Mapping[str, Any]] | None = None) -> None:
+        """
+        Add an API key, beside the one of :attr:`connection`.
+
+        :param api_key: the key.
+        :param accounts: None, the default: it is of the same owner, and sees the same accounts and jobs. Else it is of
+            another owner, who has these accounts, and to whom other jobs do not exist (404). :attr:`accounts` has those
+            of the first owner; :attr:`jobs` and :attr:`outbox` have those of all.
+        :raises ValueError: if the key can't be one, or is in use, or an account is not right.
+        """
+        key = TypeAdapter(ApiKey).validate_python(api_key)
+        self._world.add_key(key, None if accounts is None else AccountSet.model_validate(list(accounts)))
 
     def revoke_key(self) -> None:
         """Make the API key invalid, as revoking it in Revor does."""
@@ -227,6 +247,14 @@ class Sandbox(FaultMethods):
         ``idempotency_key``, ``status`` and more.
         """
         return self._world.outbox()
+
+    def forget_keys(self) -> None:
+        """
+        Forget the idempotency keys, as Revor may at any time, and keep the jobs.
+
+        The same request again creates a second job.
+        """
+        self._world.forget_keys()
 
     def reset_jobs(self) -> None:
         """Forget the jobs and what they sent, the idempotency keys and the scripts."""

@@ -187,6 +187,8 @@ def test_openapi_documents_everything(revor_sandbox):
         "/sandbox/accounts/{account_id}",
         "/sandbox/accounts/{account_id}/reconnect",
         "/sandbox/key",
+        "/sandbox/keys",
+        "/sandbox/idempotency-keys",
         "/sandbox/faults",
         "/sandbox/requests",
         "/sandbox/jobs",

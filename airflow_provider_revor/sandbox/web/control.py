@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_provider_revor.sandbox.contract.accounts import Account, AccountChanges, AccountSet
 from airflow_provider_revor.sandbox.contract.outreach import Job
 from airflow_provider_revor.sandbox.world.faults import Fault
 from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry
+from airflow_provider_revor.sandbox.world.keys import ApiKey, KeyState
 from airflow_provider_revor.sandbox.world.requests import RequestLog
-from airflow_provider_revor.sandbox.world.world import KeyState, World
+from airflow_provider_revor.sandbox.world.world import World
 
 
 class Health(BaseModel):
@@ -31,6 +32,15 @@ class Outbox(BaseModel):
     """All messages of the sandbox."""
 
     items: list[OutboxEntry] = Field(description="Oldest first.")
+
+
+class NewKey(BaseModel):
+    """One more API key."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    api_key: ApiKey
+    accounts: AccountSet | None = Field(default=None, description="Those of another owner; left out: the same owner.")
 
 
 async def _world(request: Request) -> Any:
@@ -112,11 +122,23 @@ async def reconnect(account_id: str, world: TheWorld) -> Account:
     return world.reconnect(account_id)
 
 
-@router.put("/key", summary="Revoke or restore the API key")
+@router.put("/key", summary="Revoke, restore or rotate the API key", response_model_exclude_none=True)
 async def set_key(key: KeyState, world: TheWorld) -> KeyState:
-    """Set what the key is good for; what is left out is true."""
-    world.set_key(key)
+    """Set what the key is good for; what is left out is true. Under another key, what was sent stays visible."""
+    world.keys.set(key)
     return key
+
+
+@router.post("/keys", status_code=204, response_model=None, summary="Add an API key")
+async def add_key(key: NewKey, world: TheWorld) -> None:
+    """Add a key of the same owner; or, if it comes with accounts, of another one, who sees nothing but their own."""
+    world.add_key(key.api_key, key.accounts)
+
+
+@router.delete("/idempotency-keys", status_code=204, response_model=None, summary="Forget the idempotency keys")
+async def forget_keys(world: TheWorld) -> None:
+    """Forget the idempotency keys, and keep the jobs: the same request again creates a second job."""
+    world.forget_keys()
 
 
 @router.post("/faults", status_code=204, response_model=None, summary="Script a fault", openapi_extra=_FAULTS)

@@ -114,4 +114,4 @@ class ApiRequestMiddleware:
     def _printable(self, raw: bytes) -> str:
         # Still percent-encoded, so that nothing in it moves a terminal's cursor; and a key that strayed into
         # a URL stays unseen.
-        return raw.decode("ascii", "replace").replace(self._world.api_key, "***")[:_LONGEST]
+        return self._world.keys.hide(raw.decode("ascii", "replace"))[:_LONGEST]

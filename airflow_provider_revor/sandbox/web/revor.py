@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Security
@@ -22,7 +23,7 @@ from airflow_provider_revor.sandbox.contract.outreach import (
     PostLike,
     WhatsappDispatch,
 )
-from airflow_provider_revor.sandbox.world.world import UnknownIdError, World
+from airflow_provider_revor.sandbox.world.world import UnknownIdError, World, Write
 
 T = TypeVar("T")
 
@@ -37,18 +38,27 @@ _BEARER = HTTPBearer(scheme_name="Bearer", description="`Authorization: Bearer K
 _HEADER = APIKeyHeader(name="x-api-key", scheme_name="x-api-key", description="`x-api-key: KEY`", auto_error=False)
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Whose request it is, and the world that it is about."""
+
+    world: World
+    owner: str
+    api_key: str
+
+
 async def authorize(
     request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     header: Annotated[str | None, Security(_HEADER)],
-) -> World:
+) -> Caller:
     """Let a request pass by the key in one header or the other; ApiError if it may not."""
     world: World = request.app.state.world
-    world.check_key(bearer.credentials if bearer else header)
-    return world
+    key = bearer.credentials if bearer else header
+    return Caller(world, world.keys.owner(key), key or "")
 
 
-Authorized = Annotated[World, Depends(authorize)]
+Authorized = Annotated[Caller, Depends(authorize)]
 
 
 # The pages' description of what requests send is written by hand: FastAPI would parse what is declared before the
@@ -66,7 +76,7 @@ def _body(shape: Any, *examples: tuple[str, dict[str, Any]]) -> dict[str, Any]:
         "schema": _in_one_piece(schema, schema.get("$defs", {})),
         "examples": {name: {"value": value} for name, value in examples},
     }
-    description = "The same key and body again create no second job; another body is rejected."
+    description = "With the same API key, path and body again it creates no second job; another body is rejected."
     return {
         "parameters": [_parameter("Idempotency-Key", "header", description)],
         "requestBody": {"required": True, "content": {"application/json": content}},
@@ -141,7 +151,7 @@ router = APIRouter(
         ]
     },
 )
-async def list_connect_accounts(request: Request, world: Authorized) -> AccountList:
+async def list_connect_accounts(request: Request, caller: Authorized) -> AccountList:
     """
     List the accounts that messages can be sent from.
 
@@ -149,7 +159,9 @@ async def list_connect_accounts(request: Request, world: Authorized) -> AccountL
     """
     channel = _choice(request, "channel", _CHANNELS)
     can_send = _choice(request, "can_send", _BOOLEANS)
-    return AccountList(request_id=request.state.request_id, items=world.accounts(channel, can_send))
+    return AccountList(
+        request_id=request.state.request_id, items=caller.world.accounts(channel, can_send, owner=caller.owner)
+    )
 
 
 def _choice(request: Request, name: str, choices: Mapping[str, T]) -> T | None:
@@ -169,7 +181,7 @@ def _choice(request: Request, name: str, choices: Mapping[str, T]) -> T | None:
     responses={**error_answers(*_WRITE_ERRORS), **_NO_QUEUE},
     openapi_extra=_DISPATCH,
 )
-async def create_dispatch(request: Request, world: Authorized) -> JobReceiptAnswer:
+async def create_dispatch(request: Request, caller: Authorized) -> JobReceiptAnswer:
     """
     Send one message; the response has the job that does so.
 
@@ -178,7 +190,7 @@ async def create_dispatch(request: Request, world: Authorized) -> JobReceiptAnsw
     """
     body = await _read_object(request)
     channel = body.get("channel")
-    return _create(request, world, _BODIES.get(channel, Dispatch) if isinstance(channel, str) else Dispatch, body)
+    return _create(request, caller, _BODIES.get(channel, Dispatch) if isinstance(channel, str) else Dispatch, body)
 
 
 @router.post(
@@ -189,13 +201,13 @@ async def create_dispatch(request: Request, world: Authorized) -> JobReceiptAnsw
     responses={**error_answers(*_WRITE_ERRORS, "account_id_required"), **_NO_QUEUE},
     openapi_extra=_POST_LIKE,
 )
-async def create_post_like(request: Request, world: Authorized) -> JobReceiptAnswer:
+async def create_post_like(request: Request, caller: Authorized) -> JobReceiptAnswer:
     """
     Like at most one relevant recent post of a profile; the response has the job that does so.
 
     A job that finds no such post succeeds with the result's status `skipped`.
     """
-    return _create(request, world, PostLike, await _read_object(request))
+    return _create(request, caller, PostLike, await _read_object(request))
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
@@ -208,7 +220,7 @@ async def _read_object(request: Request) -> dict[str, Any]:
     return body
 
 
-def _create(request: Request, world: World, shape: type[Body], body: dict[str, Any]) -> JobReceiptAnswer:
+def _create(request: Request, caller: Caller, shape: type[Body], body: dict[str, Any]) -> JobReceiptAnswer:
     try:
         task = shape.model_validate(body).task(body)
     except ValidationError as error:
@@ -216,7 +228,8 @@ def _create(request: Request, world: World, shape: type[Body], body: dict[str, A
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         named = (f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in problems)
         raise ApiError("invalid_request", f"{'; '.join(named)}.") from None
-    item = world.create_job(task, request.url.path, request.headers.get("idempotency-key"))
+    write = Write(caller.owner, caller.api_key, request.url.path, request.headers.get("idempotency-key"))
+    item = caller.world.create_job(task, write)
     return JobReceiptAnswer(request_id=request.state.request_id, item=item)
 
 
@@ -227,14 +240,14 @@ def _create(request: Request, world: World, shape: type[Body], body: dict[str, A
     responses=error_answers("external_api_job_not_found"),
     openapi_extra={"parameters": [_parameter("job_id", "path", "The `id` of the response that accepted the job.")]},
 )
-async def read_job(request: Request, world: Authorized) -> JobAnswer:
+async def read_job(request: Request, caller: Authorized) -> JobAnswer:
     """
     Return a job as it is now.
 
     `succeeded`, `failed` and `cancelled` are the end. Unless it was scripted otherwise, a job has succeeded at once.
     """
     try:
-        item = world.job(request.path_params["job_id"])
+        item = caller.world.job(request.path_params["job_id"], caller.owner)
     except UnknownIdError:
         raise ApiError("external_api_job_not_found") from None
     return JobAnswer(request_id=request.state.request_id, item=item)

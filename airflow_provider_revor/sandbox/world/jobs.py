@@ -125,6 +125,7 @@ class OutreachJob:
 
     id: str
     message_id: str
+    owner: str
     task: Task
     account_id: str
     idempotency_key: str | None

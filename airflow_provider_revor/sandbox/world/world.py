@@ -7,10 +7,11 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import TypeAdapter
 from typing_extensions import Unpack
 
 from airflow_provider_revor.sandbox.contract.accounts import DEFAULT_ACCOUNTS, Account, AccountChanges, AccountSet
@@ -18,6 +19,7 @@ from airflow_provider_revor.sandbox.contract.errors import ApiError
 from airflow_provider_revor.sandbox.contract.outreach import Job, JobReceipt, Task
 from airflow_provider_revor.sandbox.world.faults import Faults
 from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry, OutreachJob, Scripts
+from airflow_provider_revor.sandbox.world.keys import FIRST_OWNER, Keys
 from airflow_provider_revor.sandbox.world.requests import RequestRecord, Requests
 
 #: The sandbox keeps no more jobs, no more characters of their bodies, and no longer idempotency keys than these.
@@ -27,13 +29,14 @@ _CHANGES = TypeAdapter(AccountChanges)
 _RECONNECTED: AccountChanges = {"status": "ok", "lifecycle_status": "active", "can_send": True, "can_receive": True}
 
 
-class KeyState(BaseModel):
-    """What the API key is good for."""
+@dataclass(frozen=True)
+class Write:
+    """A request that writes: all that Revor remembers of it, but for its body."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    valid: bool = Field(default=True, description="`false`: requests with the key get 401 `api_key_invalid`.")
-    permitted: bool = Field(default=True, description="`false`: requests with the key get 403 `permission_denied`.")
+    owner: str
+    api_key: str
+    path: str
+    idempotency_key: str | None
 
 
 class UnknownIdError(KeyError):
@@ -58,32 +61,33 @@ class World:
         accounts: Iterable[Mapping[str, Any]] | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
     ) -> None:
-        self.api_key = api_key
+        self.keys = Keys(api_key)
         self.faults = Faults()
         self.requests = Requests(on_request)
         self._lock = threading.RLock()
-        self._key = KeyState()
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, dict[str, Account]] = {}
         self._scripts = Scripts()
         self._jobs: dict[str, OutreachJob] = {}
         self._kept = 0
-        self._by_key: dict[tuple[str, str], tuple[bytes, JobReceipt]] = {}
+        self._by_key: dict[tuple[str, str, str], tuple[bytes, JobReceipt]] = {}
         self.set_accounts(DEFAULT_ACCOUNTS if accounts is None else accounts)
 
     # Accounts
 
     def set_accounts(self, accounts: Iterable[Mapping[str, Any] | Account]) -> None:
         """Replace all accounts; ValueError if one is not right, and nothing is changed then."""
-        items = AccountSet.model_validate({"items": list(accounts)}).items
+        by_id = _by_id(AccountSet.model_validate(list(accounts)))
         with self._lock:
-            self._accounts = {account.account_id: account for account in items}
+            self._accounts[FIRST_OWNER] = by_id
 
-    def accounts(self, channel: str | None = None, can_send: bool | None = None) -> list[Account]:
-        """List accounts in the order in which they were set; None: of any channel, whether they can send or not."""
+    def accounts(
+        self, channel: str | None = None, can_send: bool | None = None, *, owner: str = FIRST_OWNER
+    ) -> list[Account]:
+        """List an owner's accounts as they were set; None: of any channel, whether they can send or not."""
         with self._lock:
             return [
                 account
-                for account in self._accounts.values()
+                for account in self._accounts[owner].values()
                 if channel in (None, account.channel) and can_send in (None, account.can_send)
             ]
 
@@ -91,11 +95,11 @@ class World:
         """Change some fields of an account; KeyError if there is none, ValueError if a change is not right."""
         checked = _CHANGES.validate_python(changes)
         with self._lock:
-            if account_id not in self._accounts:
+            accounts = self._accounts[FIRST_OWNER]
+            if account_id not in accounts:
                 raise UnknownIdError(f"no account {account_id!r} in the sandbox")
-            account = Account.model_validate({**self._accounts[account_id].model_dump(), **checked})
-            self._accounts[account_id] = account
-            return account
+            accounts[account_id] = Account.model_validate({**accounts[account_id].model_dump(), **checked})
+            return accounts[account_id]
 
     def reconnect(self, account_id: str) -> Account:
         """Reconnect an account, as a person does in Revor's console; KeyError if there is none."""
@@ -104,64 +108,66 @@ class World:
     def reconnect_all(self) -> int:
         """Reconnect every account whose status is ``credentials``, and return how many."""
         with self._lock:
-            waiting = [account for account in self._accounts.values() if account.status == "credentials"]
+            waiting = [account for account in self.accounts() if account.status == "credentials"]
             for account in waiting:
                 self.reconnect(account.account_id)
             return len(waiting)
 
-    # The key
+    # Keys
 
-    def set_key(self, key: KeyState) -> None:
-        """Set what the API key is good for."""
-        self._key = key
+    def add_key(self, api_key: str, accounts: AccountSet | None) -> None:
+        """Add a key of the first owner, or with accounts of its own: of another owner."""
+        with self._lock:
+            owner = FIRST_OWNER if accounts is None else f"owner_{secrets.token_hex(8)}"
+            self.keys.add(api_key, owner)
+            if accounts is not None:
+                self._accounts[owner] = _by_id(accounts)
 
-    def check_key(self, key: str | None) -> None:
-        """Let a request pass that carries this key; ApiError if it may not."""
-        if not key:
-            raise ApiError("api_key_missing")
-        if key != self.api_key or not self._key.valid:
-            raise ApiError("api_key_invalid")
-        if not self._key.permitted:
-            raise ApiError("permission_denied")
+    def forget_keys(self) -> None:
+        """Forget the idempotency keys, and keep the jobs."""
+        with self._lock:
+            self._by_key.clear()
 
     # Jobs
 
-    def create_job(self, task: Task, path: str, idempotency_key: str | None) -> JobReceipt:
+    def create_job(self, task: Task, request: Write) -> JobReceipt:
         """
         Create the job of a task, or find the one that was created under the key.
 
         :param task: what is to be done.
-        :param path: the path that it was posted to.
-        :param idempotency_key: the request's key; None or empty: it has none.
+        :param request: who asked for it, where, and under which idempotency key.
         :return: the job as it was when it was created.
         :raises ApiError: if the key was used with another body, or the account does not fit.
         """
+        idempotency_key = request.idempotency_key or None
         if idempotency_key and len(idempotency_key) > MAX_KEY:
             raise ApiError("invalid_request", f"The Idempotency-Key is longer than {MAX_KEY} characters.")
         body = json.dumps(task.body, sort_keys=True)  # the order of fields makes no other body: the sandbox's choice
         digest = hashlib.sha256(body.encode()).digest()
         with self._lock:
-            if idempotency_key and (known := self._by_key.get((path, idempotency_key))):
+            if idempotency_key and (known := self._by_key.get((request.api_key, request.path, idempotency_key))):
                 known_digest, receipt = known
                 if known_digest != digest:
                     raise ApiError("idempotency_conflict")
                 return receipt
             if len(self._jobs) >= MAX_JOBS or self._kept + len(body) > MAX_KEPT:
                 raise ApiError("sandbox_full")
-            job = self._make_job(task, self._choose_account(task).account_id, idempotency_key or None)
+            job = self._make_job(
+                task, request.owner, self._choose_account(task, request.owner).account_id, idempotency_key
+            )
             self._jobs[job.id] = job
             self._kept += len(body)
             if idempotency_key:
-                self._by_key[path, idempotency_key] = digest, job.receipt()
+                self._by_key[request.api_key, request.path, idempotency_key] = digest, job.receipt()
             return job.receipt()
 
-    def _choose_account(self, task: Task) -> Account:
+    def _choose_account(self, task: Task, owner: str) -> Account:
         if task.account_id is None:
-            usable = [each for each in self.accounts(task.channel) if _unfit(each) is None]
+            usable = [each for each in self.accounts(task.channel, owner=owner) if _unfit(each) is None]
             if len(usable) != 1:
                 raise ApiError("account_id_required")
             return usable[0]
-        account = self._accounts.get(task.account_id)
+        account = self._accounts[owner].get(task.account_id)
         if account is None:
             raise ApiError("account_not_found")
         if account.channel != task.channel:
@@ -170,13 +176,14 @@ class World:
             raise ApiError(code)
         return account
 
-    def _make_job(self, task: Task, account_id: str, idempotency_key: str | None) -> OutreachJob:
+    def _make_job(self, task: Task, owner: str, account_id: str, idempotency_key: str | None) -> OutreachJob:
         script = self._scripts.take(task)
         now = datetime.now(UTC)
         start = now + timedelta(seconds=script.scheduled_in)
         return OutreachJob(
             id=f"job_{secrets.token_hex(8)}",
             message_id=f"msg_{secrets.token_hex(8)}",
+            owner=owner,
             task=task,
             account_id=account_id,
             idempotency_key=idempotency_key,
@@ -193,10 +200,10 @@ class World:
         with self._lock:
             self._scripts.add(script)
 
-    def job(self, job_id: str) -> Job:
-        """Return a job as it is now; KeyError if there is none."""
+    def job(self, job_id: str, owner: str) -> Job:
+        """Return an owner's job as it is now; KeyError if there is none."""
         with self._lock:
-            return self._find(job_id).view(datetime.now(UTC))
+            return self._find(job_id, owner).view(datetime.now(UTC))
 
     def finish_job(self, job_id: str, ending: JobFinish) -> Job:
         """End a job now; KeyError if there is none, ValueError if it can't end so."""
@@ -205,10 +212,11 @@ class World:
             job.finish(ending, now)
             return job.view(now)
 
-    def _find(self, job_id: str) -> OutreachJob:
-        if job_id not in self._jobs:
+    def _find(self, job_id: str, owner: str | None = None) -> OutreachJob:
+        job = self._jobs.get(job_id)
+        if job is None or owner not in (None, job.owner):
             raise UnknownIdError(f"no job {job_id!r} in the sandbox")
-        return self._jobs[job_id]
+        return job
 
     def jobs(self) -> list[Job]:
         """List all jobs as they are now, oldest first."""
@@ -229,6 +237,10 @@ class World:
             self._kept = 0
             self._by_key.clear()
             self._scripts.clear()
+
+
+def _by_id(accounts: AccountSet) -> dict[str, Account]:
+    return {account.account_id: account for account in accounts.items}
 
 
 def _unfit(account: Account) -> str | None:

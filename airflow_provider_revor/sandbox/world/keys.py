@@ -1,0 +1,82 @@
+"""API keys, what they are good for, and whose they are."""
+
+from __future__ import annotations
+
+import threading
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from airflow_provider_revor.sandbox.contract.errors import ApiError, RefusedError
+
+ApiKey = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,256}$", description="A key, as a header takes it.")]
+
+#: The owner of the first key.
+FIRST_OWNER = "first"
+
+#: The sandbox takes no more keys than these.
+MAX_KEYS = 100
+
+
+class KeyState(BaseModel):
+    """What the first owner's API key is good for, or another one in its place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    valid: bool = Field(default=True, description="`false`: requests with the key get 401 `api_key_invalid`.")
+    permitted: bool = Field(default=True, description="`false`: requests with the key get 403 `permission_denied`.")
+    api_key: ApiKey | None = Field(default=None, description="Rotates the key: the one before is no longer valid.")
+
+
+class Keys:
+    """
+    The API keys. Every method is safe in any thread.
+
+    :param first: the first owner's key.
+    """
+
+    def __init__(self, first: str) -> None:
+        self.first = first
+        self._lock = threading.Lock()
+        self._state = KeyState()
+        self._owners: dict[str, str | None] = {first: FIRST_OWNER}
+
+    def set(self, state: KeyState) -> None:
+        """Set what the first owner's key is good for, and which it is."""
+        with self._lock:
+            if state.api_key and state.api_key != self.first:
+                self._owners |= {self.first: None}
+                self._add(state.api_key, FIRST_OWNER)
+                self.first = state.api_key
+            self._state = state
+
+    def add(self, key: str, owner: str) -> None:
+        """Add a key of an owner."""
+        with self._lock:
+            self._add(key, owner)
+
+    def _add(self, key: str, owner: str) -> None:
+        if self._owners.get(key):
+            raise RefusedError("this API key is in use")
+        if key not in self._owners and len(self._owners) >= MAX_KEYS:
+            raise RefusedError(f"the sandbox takes {MAX_KEYS} API keys at most")
+        self._owners[key] = owner
+
+    def owner(self, key: str | None, *, needs_permission: bool = True) -> str:
+        """Return whose request carries this key; ApiError if it may not pass."""
+        with self._lock:
+            if not key:
+                raise ApiError("api_key_missing")
+            owner = self._owners.get(key)
+            if owner is None or (key == self.first and not self._state.valid):
+                raise ApiError("api_key_invalid")
+            if needs_permission and key == self.first and not self._state.permitted:
+                raise ApiError("permission_denied")
+            return owner
+
+    def hide(self, text: str) -> str:
+        """Replace every key in a text, the rotated ones too."""
+        with self._lock:
+            for key in sorted(self._owners, key=len, reverse=True):
+                text = text.replace(key, "***")
+        return text
