@@ -31,7 +31,7 @@ class FaultMethods:
 
     def fail(
         self,
-        status: int,
+        status: int | None = None,
         *,
         code: str | None = None,
         message: str | None = None,
@@ -42,8 +42,8 @@ class FaultMethods:
         """
         Respond with an error in Revor's envelope.
 
-        :param status: the HTTP status, 400 to 599.
-        :param code: Revor's code; left out: the one that goes with the status.
+        :param status: the HTTP status, 400 to 599; left out: the one that goes with the code, as far as it is known.
+        :param code: Revor's code, such as ``insufficient_credits``; left out: the one that goes with the status.
         :param message: a sentence for people; left out: the code's own.
         :param retry_after: the header ``Retry-After``: seconds, or any text such as an HTTP date.
         :param headers: more headers.
@@ -51,9 +51,8 @@ class FaultMethods:
         :raises ValueError: if the response can't be sent.
         """
         more = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        self._world.faults.add(
-            ErrorFault(status=status, code=code, message=message, headers={**(headers or {}), **more}, **which)
-        )
+        error = {"status": status, "code": code, "message": message, "headers": {**(headers or {}), **more}}
+        self._world.faults.add(ErrorFault.model_validate({**error, **which}))
 
     def answer(
         self, status: int = 200, body: object = "", headers: Mapping[str, str] | None = None, **which: Unpack[Which]

@@ -66,7 +66,7 @@ class Sandbox(FaultMethods):
         """
         if self._thread:
             raise RuntimeError("the sandbox runs already")
-        app = create_app(self._world, revor.router, control.router)
+        app = create_app(self._world, revor.v1, revor.v2, control.router)
         self._thread = ServerThread(Guard(ApiRequestMiddleware(app, self._world)), self._port)
         self._port = self._thread.port
 
@@ -184,6 +184,14 @@ class Sandbox(FaultMethods):
     def revoke_key(self) -> None:
         """Make the API key invalid, as revoking it in Revor does."""
         self.set_key(valid=False)
+
+    def set_credits(self, available: int) -> None:
+        """
+        Set the credits that v2 tells. It is a number only: ``fail(code="insufficient_credits")`` is for want of them.
+
+        :param available: how many.
+        """
+        self._world.credits = available
 
     # Jobs
 

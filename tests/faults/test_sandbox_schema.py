@@ -22,7 +22,9 @@ def sandbox():
         yield sandbox
 
 
-schema = schemathesis.openapi.from_dict(create_app(World("sk-revor-schema"), revor.router, control.router).openapi())
+schema = schemathesis.openapi.from_dict(
+    create_app(World("sk-revor-schema"), revor.v1, revor.v2, control.router).openapi()
+)
 
 
 @schema.parametrize()

@@ -19,14 +19,22 @@ _LISTING_ERRORS = {
     "api_rate_limit_exceeded": (429, "Too many requests."),
 }
 
-#: Every code. Of those for outreach, Revor documents three; the others are the sandbox's own, for what
-#: Revor describes in words only.
+#: Every code. Revor documents three for outreach, and its clients handle some more on any endpoint, with statuses that
+#: are the sandbox's own; so are the other codes, for what Revor describes in words only.
 ERRORS = {
     **_LISTING_ERRORS,
     "account_not_found": (404, "There is no such Connect account."),
     "external_api_job_not_found": (404, "There is no such job."),
     "idempotency_conflict": (409, "The Idempotency-Key was used with another body."),
+    # only as faults
+    "insufficient_credits": (402, "There are not enough credits."),
+    "USER_INSUFFICIENT_CREDITS": (402, "There are not enough credits."),
+    "membership_tier_insufficient": (403, "The plan does not include this."),
+    "external_api_job_concurrency_limit_exceeded": (429, "Too many jobs are running."),
+    "external_api_task_not_found": (404, "There is no such task."),
+    "endpoint_not_found": (404, "There is no such endpoint."),
     # the sandbox's own
+    "job_not_cancellable": (409, "The job runs or has ended: only what is queued or scheduled can be cancelled."),
     "invalid_request": (400, "The body is not as documented."),
     "account_channel_mismatch": (409, "The account is of another channel."),
     "account_reconnect_required": (409, "The account must be reconnected."),

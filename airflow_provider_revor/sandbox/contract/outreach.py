@@ -276,3 +276,11 @@ class JobAnswer(BaseModel):
     ok: Literal[True] = True
     request_id: str = Field(examples=["req_0123456789abcdef"])
     item: Job
+
+
+class Credits(BaseModel):
+    """The response with what is left to spend."""
+
+    ok: Literal[True] = True
+    request_id: str = Field(examples=["req_0123456789abcdef"])
+    available_credits: int

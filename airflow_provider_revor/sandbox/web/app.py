@@ -22,7 +22,8 @@ from airflow_provider_revor.sandbox.world.world import UnknownIdError, World
 _DESCRIPTION = """
 A local Revor to develop and test Dags against: nothing here is real, and nobody is messaged.
 
-**Revor API** responds as Revor does. Press *Authorize* and give the key that the sandbox printed at its start.
+**Revor API v1** and **v2** respond as Revor does, and see the same accounts and jobs. Press *Authorize* and give the
+key that the sandbox printed at its start.
 
 **Sandbox control** sets up its responses, and needs no key.
 """
@@ -33,7 +34,7 @@ def create_app(world: World, *routers: APIRouter) -> FastAPI:
     app = FastAPIOffline(
         redoc_url=None,
         title="Revor sandbox",
-        version="v1",
+        version="v1 and v2",
         description=_DESCRIPTION,
         redirect_slashes=False,
         swagger_ui_parameters={"defaultModelsExpandDepth": 0, "displayRequestDuration": True},

@@ -43,6 +43,14 @@ class NewKey(BaseModel):
     accounts: AccountSet | None = Field(default=None, description="Those of another owner; left out: the same owner.")
 
 
+class CreditsLeft(BaseModel):
+    """What is left to spend."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    available_credits: int = Field(ge=0, le=10**9)
+
+
 async def _world(request: Request) -> Any:
     return request.app.state.world
 
@@ -63,6 +71,7 @@ _FAULTS = _examples(
         "status": 429,
         "headers": {"Retry-After": "2", "X-RateLimit-Window-Ms": "60000"},
     },
+    no_credits={"kind": "error", "code": "insufficient_credits"},
     unavailable_3_times={"kind": "error", "status": 503, "times": 3},
     page_of_a_gateway={"kind": "answer", "status": 502, **_HTML},
     dropped_connection={"kind": "drop"},
@@ -139,6 +148,13 @@ async def add_key(key: NewKey, world: TheWorld) -> None:
 async def forget_keys(world: TheWorld) -> None:
     """Forget the idempotency keys, and keep the jobs: the same request again creates a second job."""
     world.forget_keys()
+
+
+@router.put("/credits", summary="Set the credits")
+async def set_credits(left: CreditsLeft, world: TheWorld) -> CreditsLeft:
+    """Set what is left to spend. It is a number only: nothing is charged, and nothing is rejected for want of it."""
+    world.credits = left.available_credits
+    return left
 
 
 @router.post("/faults", status_code=204, response_model=None, summary="Script a fault", openapi_extra=_FAULTS)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
-from airflow_provider_revor.sandbox.contract.errors import RefusedError
+from airflow_provider_revor.sandbox.contract.errors import ERRORS, RefusedError
 from airflow_provider_revor.sandbox.contract.outreach import Servable
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -53,10 +53,19 @@ class ErrorFault(_Fault):
     """An error in Revor's own envelope."""
 
     kind: Literal["error"] = "error"
-    status: int = Field(ge=400, le=599)
+    status: int = Field(
+        default=0, ge=400, le=599, validate_default=True, description="Left out: the status that goes with the code."
+    )
     code: str | None = Field(default=None, description="Left out: the code that goes with the status.")
     message: str | None = None
     headers: Headers = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _status_of_the_code(cls, fault: Any) -> Any:
+        if isinstance(fault, dict) and fault.get("status") is None and fault.get("code") in ERRORS:
+            return {**fault, "status": ERRORS[fault["code"]][0]}
+        return fault
 
 
 class AnswerFault(_Fault):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from airflow_provider_revor.sandbox.contract.errors import RefusedError
+from airflow_provider_revor.sandbox.contract.errors import ApiError, RefusedError
 from airflow_provider_revor.sandbox.contract.outreach import TERMINAL, Action, Channel, Job, JobError, JobReceipt, Task
 
 Ending = Literal["succeeded", "failed", "cancelled", "skipped"]
@@ -146,6 +146,14 @@ class OutreachJob:
             self.starts_at = None if ending.status == "cancelled" else now
         self.settles_at = now
         self.outcome, self.error = ending.status, ending.error
+
+    def cancel(self, now: datetime) -> None:
+        """Cancel it as a client may: only while it is queued or scheduled; ApiError if it runs or has ended."""
+        status = self.status(now)
+        if status in {"queued", "scheduled"}:
+            self.finish(JobFinish(status="cancelled"), now)
+        elif status != "cancelled":
+            raise ApiError("job_not_cancellable")
 
     def status(self, now: datetime) -> str:
         """Return the status."""

@@ -62,17 +62,21 @@ class Keys:
             raise RefusedError(f"the sandbox takes {MAX_KEYS} API keys at most")
         self._owners[key] = owner
 
-    def owner(self, key: str | None, *, needs_permission: bool = True) -> str:
-        """Return whose request carries this key; ApiError if it may not pass."""
+    def owner(self, key: str | None) -> str:
+        """Return whose key it is; ApiError if there is none, or it is not valid."""
         with self._lock:
             if not key:
                 raise ApiError("api_key_missing")
             owner = self._owners.get(key)
             if owner is None or (key == self.first and not self._state.valid):
                 raise ApiError("api_key_invalid")
-            if needs_permission and key == self.first and not self._state.permitted:
-                raise ApiError("permission_denied")
             return owner
+
+    def check_permission(self, key: str) -> None:
+        """Let a request with this key pass; ApiError if the key lacks the permission."""
+        with self._lock:
+            if key == self.first and not self._state.permitted:
+                raise ApiError("permission_denied")
 
     def hide(self, text: str) -> str:
         """Replace every key in a text, the rotated ones too."""

@@ -69,6 +69,7 @@ class World:
         self._scripts = Scripts()
         self._jobs: dict[str, OutreachJob] = {}
         self._kept = 0
+        self.credits = 1_000
         self._by_key: dict[tuple[str, str, str], tuple[bytes, JobReceipt]] = {}
         self.set_accounts(DEFAULT_ACCOUNTS if accounts is None else accounts)
 
@@ -152,27 +153,25 @@ class World:
                 return receipt
             if len(self._jobs) >= MAX_JOBS or self._kept + len(body) > MAX_KEPT:
                 raise ApiError("sandbox_full")
-            job = self._make_job(
-                task, request.owner, self._choose_account(task, request.owner).account_id, idempotency_key
-            )
+            job = self._make_job(task, request.owner, self._choose_account(task, request).account_id, idempotency_key)
             self._jobs[job.id] = job
             self._kept += len(body)
             if idempotency_key:
                 self._by_key[request.api_key, request.path, idempotency_key] = digest, job.receipt()
             return job.receipt()
 
-    def _choose_account(self, task: Task, owner: str) -> Account:
+    def _choose_account(self, task: Task, request: Write) -> Account:
         if task.account_id is None:
-            usable = [each for each in self.accounts(task.channel, owner=owner) if _unfit(each) is None]
+            usable = [each for each in self.accounts(task.channel, owner=request.owner) if not _unfit(each, request)]
             if len(usable) != 1:
                 raise ApiError("account_id_required")
             return usable[0]
-        account = self._accounts[owner].get(task.account_id)
+        account = self._accounts[request.owner].get(task.account_id)
         if account is None:
             raise ApiError("account_not_found")
         if account.channel != task.channel:
             raise ApiError("account_channel_mismatch")
-        if code := _unfit(account):
+        if code := _unfit(account, request):
             raise ApiError(code)
         return account
 
@@ -204,6 +203,13 @@ class World:
         """Return an owner's job as it is now; KeyError if there is none."""
         with self._lock:
             return self._find(job_id, owner).view(datetime.now(UTC))
+
+    def cancel_job(self, job_id: str, owner: str) -> Job:
+        """Cancel an owner's job, as a client may; KeyError if there is none, ApiError if it can't be cancelled."""
+        with self._lock:
+            job, now = self._find(job_id, owner), datetime.now(UTC)
+            job.cancel(now)
+            return job.view(now)
 
     def finish_job(self, job_id: str, ending: JobFinish) -> Job:
         """End a job now; KeyError if there is none, ValueError if it can't end so."""
@@ -243,9 +249,8 @@ def _by_id(accounts: AccountSet) -> dict[str, Account]:
     return {account.account_id: account for account in accounts.items}
 
 
-def _unfit(account: Account) -> str | None:
-    if account.status == "credentials":
-        return "account_reconnect_required"
-    if account.status == "error" or not account.can_send:
-        return "account_unavailable"
-    return None
+def _unfit(account: Account, request: Write) -> str | None:
+    # In v2, `can_send` alone decides, and the status only explains.
+    if account.can_send and (account.status == "ok" or request.path.startswith("/api/v2/")):
+        return None
+    return "account_reconnect_required" if account.status == "credentials" else "account_unavailable"
