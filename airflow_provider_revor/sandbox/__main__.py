@@ -44,7 +44,9 @@ def _run(options: argparse.Namespace) -> int:
 
     try:
         accounts = options.accounts and _read_accounts(options.accounts)
-        sandbox = Sandbox(options.port, accounts=accounts, on_request=_show_request)
+        sandbox = Sandbox(
+            options.port, accounts=accounts, on_request=_show_request, keep_intervals=options.keep_intervals
+        )
     except (OSError, ValueError) as error:
         return _give_up(f"no accounts in {options.accounts}: {_in_one_line(error)}", 2)
 
@@ -86,6 +88,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_seconds,
         metavar="SECONDS",
         help="reconnect every account of status 'credentials' after this time, as a person would",
+    )
+    parser.add_argument(
+        "--keep-intervals",
+        action="store_true",
+        help="start the jobs of a channel at least min_channel_task_interval_seconds apart, as Revor does",
     )
     return parser.parse_args(argv)
 

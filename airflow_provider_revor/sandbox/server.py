@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from airflow_provider_revor.sandbox.web.app import create_app
 from airflow_provider_revor.sandbox.web.guard import Guard
 from airflow_provider_revor.sandbox.web.requests import ApiRequestMiddleware
 from airflow_provider_revor.sandbox.web.serving import HOST, ServerThread
+from airflow_provider_revor.sandbox.world.clock import ClockChange
 from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry
 from airflow_provider_revor.sandbox.world.keys import ApiKey, KeyState
 from airflow_provider_revor.sandbox.world.requests import RequestRecord
@@ -42,6 +44,8 @@ class Sandbox(FaultMethods):
     :param api_key: the key that requests must carry.
     :param accounts: what to start with, as for :meth:`set_accounts`; None, the default: the default set.
     :param on_request: called with every API request, in the server's thread, before its response leaves.
+    :param keep_intervals: True: jobs of an owner and channel start at least their ``min_channel_task_interval_seconds``
+        apart, as in Revor; False, the default: at once.
     :raises ValueError: if the accounts are not right.
     """
 
@@ -52,9 +56,10 @@ class Sandbox(FaultMethods):
         api_key: str = "sk-revor-sandbox",
         accounts: Iterable[Mapping[str, Any]] | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
+        keep_intervals: bool = False,
     ) -> None:
         self._port = port
-        self._world = World(api_key, accounts, on_request)
+        self._world = World(api_key, accounts, on_request, keep_intervals)
         self._thread: ServerThread | None = None
 
     def start(self) -> None:
@@ -67,7 +72,7 @@ class Sandbox(FaultMethods):
         if self._thread:
             raise RuntimeError("the sandbox runs already")
         app = create_app(self._world, revor.v1, revor.v2, control.router)
-        self._thread = ServerThread(Guard(ApiRequestMiddleware(app, self._world)), self._port)
+        self._thread = ServerThread(Guard(ApiRequestMiddleware(app, self._world), self._world), self._port)
         self._port = self._thread.port
 
     def stop(self) -> None:
@@ -192,6 +197,35 @@ class Sandbox(FaultMethods):
         :param available: how many.
         """
         self._world.credits = available
+
+    # The clock
+
+    @property
+    def now(self) -> datetime:
+        """The sandbox's time, by which responses, jobs and requests are dated."""
+        return self._world.clock().now
+
+    def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
+        """
+        Let time pass at once: jobs become due, start and end. ``advance(hours=3)`` is three hours.
+
+        :param days: how many days, and so on.
+        :raises ValueError: if that is less than nothing, or more than ten years.
+        """
+        passed = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        self._world.clock(ClockChange(advance=passed.total_seconds()))
+
+    def set_clock_offset(self, seconds: float = 0.0) -> None:
+        """
+        Set the clock wrong, as Revor's may be, or without arguments right again; jobs do not come closer by that.
+
+        All of Revor's times are by this clock: the header ``Date``, and the times of jobs, those that are there already
+        included.
+
+        :param seconds: how far it is ahead of ours; negative: behind.
+        :raises ValueError: if that is more than ten years.
+        """
+        self._world.clock(ClockChange(offset=seconds))
 
     # Jobs
 

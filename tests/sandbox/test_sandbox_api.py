@@ -188,6 +188,7 @@ def test_openapi_documents_everything(revor_sandbox):
         "/sandbox/accounts/{account_id}/reconnect",
         "/sandbox/key",
         "/sandbox/keys",
+        "/sandbox/clock",
         "/sandbox/credits",
         "/sandbox/idempotency-keys",
         "/sandbox/faults",

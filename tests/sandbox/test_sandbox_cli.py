@@ -102,6 +102,18 @@ def test_accounts_from_a_file(tmp_path, wrap):
         assert [item["account_id"] for item in answer.json()["items"]] == ["acc_1"]
 
 
+@pytest.mark.parametrize(("arguments", "status"), [([], "queued"), (["--keep-intervals"], "scheduled")])
+def test_keep_intervals(arguments, status):
+    like = {"profile_url": "https://linkedin.example.com/in/dana-example", "topic": "hiking"}
+    with running("--ready-after", "0", *arguments) as (process, url, headers):
+        process.stdout.readline()
+        sent = [
+            requests.post(f"{url}/api/v1/outreach/linkedin/post-likes", json=like, headers=headers, timeout=30)
+            for _ in range(2)
+        ]
+        assert [answer.json()["item"]["status"] for answer in sent] == ["queued", status]
+
+
 def test_ctrl_c_ends_it():
     with running() as (process, _, _):
         process.send_signal(signal.SIGINT)

@@ -127,7 +127,7 @@ class Body(_Object):
 
     min_channel_task_interval_seconds: int = Field(
         default=_SHORTEST,
-        description=f"Clamped to {_SHORTEST}–{_LONGEST}. The sandbox only notes it: no task waits for another.",
+        description=f"Clamped to {_SHORTEST}–{_LONGEST}. The sandbox only notes it, unless told to keep it.",
     )
 
     def task(self, body: dict[str, Any]) -> Task:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_provider_revor.sandbox.contract.accounts import Account, AccountChanges, AccountSet
 from airflow_provider_revor.sandbox.contract.outreach import Job
+from airflow_provider_revor.sandbox.world.clock import ClockChange, ClockState
 from airflow_provider_revor.sandbox.world.faults import Fault
 from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry
 from airflow_provider_revor.sandbox.world.keys import ApiKey, KeyState
@@ -148,6 +149,18 @@ async def add_key(key: NewKey, world: TheWorld) -> None:
 async def forget_keys(world: TheWorld) -> None:
     """Forget the idempotency keys, and keep the jobs: the same request again creates a second job."""
     world.forget_keys()
+
+
+@router.get("/clock", summary="Read the clock")
+async def read_clock(world: TheWorld) -> ClockState:
+    """Return the sandbox's time, which dates responses and jobs."""
+    return world.clock()
+
+
+@router.put("/clock", summary="Move the clock")
+async def set_clock(change: ClockChange, world: TheWorld) -> ClockState:
+    """Let time pass, so that jobs become due; or set the clock wrong, which moves all times of jobs along."""
+    return world.clock(change)
 
 
 @router.put("/credits", summary="Set the credits")

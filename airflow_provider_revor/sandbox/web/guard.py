@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
+from email.utils import format_datetime
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_revor.sandbox.contract.errors import error_response, is_api_path
+from airflow_provider_revor.sandbox.world.world import World
 
 #: The longest body; a list of 5,000 accounts has about a tenth of it, a dispatch with some attachments fits.
 MAX_BODY = 10 * 1024 * 1024
@@ -24,29 +26,40 @@ class Guard:
     A name that was rebound to 127.0.0.1 comes with a foreign Host, a page's own request with an Origin or without a
     JSON Content-Type.
 
+    Every response has the Date of the sandbox's own clock.
+
     :param app: what handles the other requests.
+    :param world: the world that has the clock.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, world: World) -> None:
         self._app = app
+        self._world = world
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, as ASGI defines it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("date", format_datetime(self._world.clock().now, usegmt=True))
+            await send(message)
+
         problem = _problem(scope)
         messages = [] if problem else await _read(receive)
         if messages is None:
             problem = 413, f"The body is longer than {MAX_BODY} bytes."
         if problem:
-            await _reject(scope, *problem)(scope, receive, send)
+            await _reject(scope, *problem)(scope, receive, dated)
             return
 
         async def replay() -> Message:
             return messages.pop(0) if messages else await receive()
 
-        await self._app(scope, replay, send)
+        await self._app(scope, replay, dated)
 
 
 def _problem(scope: Scope) -> tuple[int, str] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
 
 from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,7 +48,7 @@ class ApiRequestMiddleware:
             path=self._printable(scope["raw_path"]),
             query=self._printable(scope["query_string"]),
             request_id=f"req_{secrets.token_hex(8)}",
-            received_at=datetime.now(UTC),
+            received_at=self._world.clock().now,
             idempotency_key=self._header(scope, b"idempotency-key"),
             fault=fault.kind if fault else None,
         )

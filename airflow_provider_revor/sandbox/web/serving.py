@@ -103,6 +103,7 @@ class ServerThread:
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                date_header=False,  # the sandbox has a clock of its own
                 timeout_keep_alive=75,  # more than a gate sleeps, which else might write as the server closes
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -146,6 +146,13 @@ class OutreachJob:
             self.starts_at = None if ending.status == "cancelled" else now
         self.settles_at = now
         self.outcome, self.error = ending.status, ending.error
+
+    def shift(self, by: timedelta) -> None:
+        """Move all of its times, as the clock was moved."""
+        self.created_at += by
+        self.scheduled_at += by
+        self.starts_at = self.starts_at and self.starts_at + by
+        self.settles_at = self.settles_at and self.settles_at + by
 
     def cancel(self, now: datetime) -> None:
         """Cancel it as a client may: only while it is queued or scheduled; ApiError if it runs or has ended."""

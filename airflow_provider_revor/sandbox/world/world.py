@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -17,6 +17,7 @@ from typing_extensions import Unpack
 from airflow_provider_revor.sandbox.contract.accounts import DEFAULT_ACCOUNTS, Account, AccountChanges, AccountSet
 from airflow_provider_revor.sandbox.contract.errors import ApiError
 from airflow_provider_revor.sandbox.contract.outreach import Job, JobReceipt, Task
+from airflow_provider_revor.sandbox.world.clock import Clock, ClockChange, ClockState
 from airflow_provider_revor.sandbox.world.faults import Faults
 from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry, OutreachJob, Scripts
 from airflow_provider_revor.sandbox.world.keys import FIRST_OWNER, Keys
@@ -53,6 +54,7 @@ class World:
     :param api_key: the key that requests must carry.
     :param accounts: the first accounts, as for :meth:`set_accounts`; None: the default set.
     :param on_request: called with every API request, in the server's thread, before its response leaves.
+    :param keep_intervals: whether jobs wait for others of their owner and channel.
     """
 
     def __init__(
@@ -60,12 +62,16 @@ class World:
         api_key: str,
         accounts: Iterable[Mapping[str, Any]] | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
+        keep_intervals: bool = False,
     ) -> None:
         self.keys = Keys(api_key)
         self.faults = Faults()
         self.requests = Requests(on_request)
         self._lock = threading.RLock()
         self._accounts: dict[str, dict[str, Account]] = {}
+        self._clock = Clock()
+        self._keep_intervals = keep_intervals
+        self._last_starts: dict[tuple[str, str], datetime] = {}
         self._scripts = Scripts()
         self._jobs: dict[str, OutreachJob] = {}
         self._kept = 0
@@ -129,6 +135,21 @@ class World:
         with self._lock:
             self._by_key.clear()
 
+    # The clock
+
+    def clock(self, change: ClockChange | None = None) -> ClockState:
+        """Change the clock, if asked to, and return its state; with an offset, all times of jobs are moved along."""
+        with self._lock:
+            if change and change.offset is not None:
+                by = timedelta(seconds=change.offset) - self._clock.offset
+                self._clock.offset += by
+                for job in self._jobs.values():
+                    job.shift(by)
+                self._last_starts = {slot: start + by for slot, start in self._last_starts.items()}
+            if change:
+                self._clock.advance(timedelta(seconds=change.advance))
+            return ClockState(now=self._clock.now(), offset=self._clock.offset.total_seconds())
+
     # Jobs
 
     def create_job(self, task: Task, request: Write) -> JobReceipt:
@@ -177,8 +198,12 @@ class World:
 
     def _make_job(self, task: Task, owner: str, account_id: str, idempotency_key: str | None) -> OutreachJob:
         script = self._scripts.take(task)
-        now = datetime.now(UTC)
+        now = self._clock.now()
         start = now + timedelta(seconds=script.scheduled_in)
+        if self._keep_intervals:
+            last = self._last_starts.get((owner, task.channel))
+            start = max(start, last + timedelta(seconds=task.min_channel_task_interval_seconds)) if last else start
+            self._last_starts[owner, task.channel] = start
         return OutreachJob(
             id=f"job_{secrets.token_hex(8)}",
             message_id=f"msg_{secrets.token_hex(8)}",
@@ -202,19 +227,19 @@ class World:
     def job(self, job_id: str, owner: str) -> Job:
         """Return an owner's job as it is now; KeyError if there is none."""
         with self._lock:
-            return self._find(job_id, owner).view(datetime.now(UTC))
+            return self._find(job_id, owner).view(self._clock.now())
 
     def cancel_job(self, job_id: str, owner: str) -> Job:
         """Cancel an owner's job, as a client may; KeyError if there is none, ApiError if it can't be cancelled."""
         with self._lock:
-            job, now = self._find(job_id, owner), datetime.now(UTC)
+            job, now = self._find(job_id, owner), self._clock.now()
             job.cancel(now)
             return job.view(now)
 
     def finish_job(self, job_id: str, ending: JobFinish) -> Job:
         """End a job now; KeyError if there is none, ValueError if it can't end so."""
         with self._lock:
-            job, now = self._find(job_id), datetime.now(UTC)
+            job, now = self._find(job_id), self._clock.now()
             job.finish(ending, now)
             return job.view(now)
 
@@ -227,13 +252,13 @@ class World:
     def jobs(self) -> list[Job]:
         """List all jobs as they are now, oldest first."""
         with self._lock:
-            now = datetime.now(UTC)
+            now = self._clock.now()
             return [job.view(now) for job in self._jobs.values()]
 
     def outbox(self) -> list[OutboxEntry]:
         """List what was sent or still will be, oldest first."""
         with self._lock:
-            now = datetime.now(UTC)
+            now = self._clock.now()
             return [job.entry(now) for job in self._jobs.values() if job.sends(now)]
 
     def reset_jobs(self) -> None:
@@ -243,6 +268,7 @@ class World:
             self._kept = 0
             self._by_key.clear()
             self._scripts.clear()
+            self._last_starts.clear()
 
 
 def _by_id(accounts: AccountSet) -> dict[str, Account]:
