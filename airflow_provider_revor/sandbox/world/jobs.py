@@ -205,18 +205,14 @@ class OutreachJob:
     def entry(self, now: datetime) -> OutboxEntry:
         """Return its entry in the outbox."""
         return OutboxEntry(
-            job_id=self.id,
-            action=self.task.action,
-            account_id=self.account_id,
-            channel=self.task.channel,
-            recipient=self.task.recipient,
-            content=self.task.content,
-            metadata=self.task.metadata,
-            idempotency_key=self.idempotency_key,
-            status=self.status(now),
-            created_at=self.created_at,
-            min_channel_task_interval_seconds=self.task.min_channel_task_interval_seconds,
-            body=self.task.body,
+            **{
+                **vars(self.task),
+                "job_id": self.id,
+                "account_id": self.account_id,
+                "idempotency_key": self.idempotency_key,
+                "status": self.status(now),
+                "created_at": self.created_at,
+            }
         ).model_copy(deep=True)
 
     def _has_started(self, now: datetime) -> bool:
