@@ -138,6 +138,7 @@ def test_faults_are_cleared(control, get):
         {"kind": "drop", "times": 0},
         {"kind": "error", "status": 200},
         {"kind": "error"},
+        {"kind": "error", "code": ["insufficient_credits"]},
         {"kind": "slow", "seconds": 0},
         {"kind": "slow", "seconds": 1e9},
         {"kind": "answer", "status": 101},

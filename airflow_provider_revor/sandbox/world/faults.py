@@ -63,8 +63,8 @@ class ErrorFault(_Fault):
     @model_validator(mode="before")
     @classmethod
     def _status_of_the_code(cls, fault: Any) -> Any:
-        if isinstance(fault, dict) and fault.get("status") is None and fault.get("code") in ERRORS:
-            return {**fault, "status": ERRORS[fault["code"]][0]}
+        if isinstance(fault, dict) and fault.get("status") is None and str(fault.get("code")) in ERRORS:
+            return {**fault, "status": ERRORS[str(fault["code"])][0]}
         return fault
 
 
