@@ -10,6 +10,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.idempotency import attempt_key, fixed_choice, person, task_key
 
 PROFILE = "https://www.linkedin.com/in/ada"
@@ -50,8 +51,6 @@ def test_the_place_in_a_list_does_not_count(leads, doubled):
 
 @given(st.text(min_size=1).filter(str.strip), st.sampled_from(["address", "profile_url", "phone"]))
 def test_whatever_names_a_person_makes_a_key_that_can_be_sent_and_tells_nothing(text, field):
-    from airflow_provider_revor.api.wire import Request
-
     key = task_key("d", "r", "t", {field: text})
     assert Request("POST", "x", idempotency_key=attempt_key(key, 12)).headers["Idempotency-Key"]
     assert len(key) == len("airflow-") + 64
