@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airflow_provider_revor.api.accounts import Channel, ConnectAccount, is_nothing, parse_channel
+from airflow_provider_revor.api.checks import parse_id
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
 from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.selection import Strategy, choose, explain_blocked, sticky_digest
@@ -63,8 +64,7 @@ class Gate:
             raise RevorValueError(
                 f"account_id rendered to {account_id!r}: it must name an account. Leave it out to wait for any."
             )
-        # A template that renders to native objects makes a number of an id that looks like one.
-        named = None if account_id is None else str(account_id).strip()
+        named = None if account_id is None else parse_id("account_id", account_id)
         return cls(parse_channel(channel), named, pick, digest or sticky_digest(pick, sticky_key))
 
     def candidates(self, accounts: Sequence[ConnectAccount]) -> list[ConnectAccount]:

@@ -1,7 +1,7 @@
 """
-Which sendable account to take: the first, a random one, or for each key always the same one.
+Which sendable account to take: the first, a random one, or always the same one for a key.
 
-Pure functions, to be used by a gate and in a Dag's own tasks.
+Pure functions, for gates and for tasks of your own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Strategy = Literal["first", "random", "sticky"]
 
 _Account = TypeVar("_Account", bound=ConnectAccount | Mapping[str, Any])
 
-# What an account's dict must hold to be judged and picked.
+# The fields that an account's dict needs to be picked.
 _NEEDED = {"account_id": str, "status": str, "can_send": bool}
 
 _MOST_EXPLAINED = 5
@@ -30,19 +30,19 @@ def pick_account(
     """
     Return one of the accounts that can send.
 
-    ``sticky`` gives a key the same account each time, in any process and whatever the order of the list, and spreads
-    many keys evenly. When an account falls out, only its own keys move to others; when it is back, they return.
+    ``sticky`` gives a key the same account each time, in any process and any order of the list, and spreads many keys
+    evenly. When an account can no longer send, only its own keys move to others; when it can again, they return.
 
     :param accounts: Account dicts as :class:`.ListConnectAccountsOperator` pushes them, or
-        :class:`~airflow_provider_revor.api.accounts.ConnectAccount` objects; None, what a missing XCom gives, for no
-        account. Those that cannot send do not count.
+        :class:`~airflow_provider_revor.api.accounts.ConnectAccount` objects; None, which a missing XCom gives, for no
+        account. Accounts that cannot send are ignored.
     :param strategy: ``first``, the first one in the list, which is Revor's order; ``random``; or ``sticky``.
         Default: ``first``.
-    :param key: For ``sticky``, and only for it: who always meets the same account, such as a lead's id; ``7`` and
-        ``"7"`` are the same. Default: None.
-    :return: The account, just as it was given.
-    :raises RevorValueError: (a ValueError) if none of them can send, one of them is no account, or the strategy or its
-        key cannot be used.
+    :param key: Only for ``sticky``: who always gets the same account, such as a lead's id; ``7`` and ``"7"`` are the
+        same. Default: None.
+    :return: The account, as it was given.
+    :raises RevorValueError: (a ValueError) if none of them can send, one of them is not an account, or the strategy or
+        its key cannot be used.
     """
     digest = sticky_digest(strategy, key)
     given = list(accounts or ())
@@ -59,7 +59,7 @@ def pick_account(
 
 def sticky_digest(strategy: str, key: object) -> str | None:
     """
-    Return the key's SHA-256, which is stored in place of the key because the key may be personal data.
+    Return the key's SHA-256, stored because the key may be personal data.
 
     :param strategy: ``first``, ``random`` or ``sticky``.
     :param key: The key, as a caller or a rendered template gives it.
@@ -68,7 +68,7 @@ def sticky_digest(strategy: str, key: object) -> str | None:
     """
     if strategy not in get_args(Strategy):
         choices = ", ".join(get_args(Strategy))
-        raise RevorValueError(f"{strategy!r} is no way to pick an account: use one of {choices}.")
+        raise RevorValueError(f"{strategy!r} is not a way to pick an account: use one of {choices}.")
     if strategy != "sticky":
         if key is not None:
             raise RevorValueError(f"A sticky key has no use in picking {strategy!r}: pick 'sticky', or leave it out.")
@@ -77,8 +77,8 @@ def sticky_digest(strategy: str, key: object) -> str | None:
         raise RevorValueError(
             f"The sticky key is {key!r}: it must say who always meets the same account, such as a lead's id."
         )
-    # A float is what a template that renders to native objects makes of an id such as 12e5. Whatever else there is may
-    # be written in another way the next time.
+    # A template that renders to native objects makes a float of an id such as 12e5. Other types are refused: their text
+    # may differ the next time.
     if not isinstance(key, str | int | float) or isinstance(key, bool):
         raise RevorValueError(f"The sticky key is of the type {type(key).__name__}: use a string or a number.")
     return _sha256(str(key).strip()).hex()
@@ -96,15 +96,15 @@ def choose(accounts: Sequence[ConnectAccount], strategy: Strategy, digest: str |
     if not sendable:
         return None
     if strategy == "sticky":
-        # Rendezvous hashing: each account draws a lot for the key, and the highest wins. An account that comes or goes
-        # changes no other one's lot. It is ours to keep: another formula would move every key.
+        # Rendezvous hashing: the account with the highest hash of key and account wins, so that an account that comes
+        # or goes changes no other hash. Never change the formula: every key would move.
         return max(sendable, key=lambda account: _sha256(f"{digest}:{account.account_id}"))
     return random.choice(sendable) if strategy == "random" else sendable[0]  # noqa: S311
 
 
 def explain_blocked(accounts: Sequence[ConnectAccount], most: int) -> str:
     """
-    Return why accounts cannot send, without personal data.
+    Return why accounts cannot send, on one line and without personal data.
 
     :param accounts: Accounts, none of which can send.
     :param most: How many of them to explain; the rest is counted.
@@ -116,7 +116,7 @@ def explain_blocked(accounts: Sequence[ConnectAccount], most: int) -> str:
 
 
 def _judge(position: int, account: ConnectAccount | Mapping[str, Any]) -> ConnectAccount:
-    """Return the account whose rule tells whether it can send."""
+    """Return an account object, which knows whether it can send."""
     if isinstance(account, ConnectAccount):
         return account
     fields = account if isinstance(account, Mapping) else {}
@@ -124,9 +124,9 @@ def _judge(position: int, account: ConnectAccount | Mapping[str, Any]) -> Connec
         if not isinstance(fields.get(name), kind):
             raise RevorValueError(
                 f"accounts[{position}] is no account: it has no `{name}` that is a {kind.__name__}. "
-                "Give the list that ListConnectAccountsOperator pushes."
+                "Pass the list that ListConnectAccountsOperator pushes."
             )
-    # Only the needed ones decide; a task of the Dag's own may have left out others.
+    # A task may have dropped the fields that are not needed.
     values: dict[str, Any] = {name: fields.get(name) for name in ConnectAccount.__slots__}
     return ConnectAccount(**values)
 

@@ -1,4 +1,4 @@
-"""What a Dag's author wrote: known when the Dag is parsed, or only once it runs."""
+"""Which templated arguments are known when the Dag is parsed, and which only when the task runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def is_literal(value: Any) -> bool:
     """
     Return whether a templated argument is known when the Dag is parsed.
 
-    :param value: What was given: a value, a template, or an upstream task's output.
+    :param value: The argument: a value, a template, or an upstream task's output.
     """
     if isinstance(value, str):
         return "{{" not in value and "{%" not in value
@@ -19,8 +19,8 @@ def is_literal(value: Any) -> bool:
 
 def is_known(value: Any) -> bool:
     """
-    Return whether a templated argument, or its outline, is known when the Dag is parsed.
+    Return whether a templated argument, or at least its structure, is known when the Dag is parsed.
 
-    :param value: What was given. An object or a list is known, though what is in it may not be.
+    :param value: The argument. An object or a list is known, even if its members are not.
     """
     return is_literal(value) or isinstance(value, (Mapping, list, tuple))

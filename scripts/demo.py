@@ -1,8 +1,8 @@
 """
-``make demo``: a real Airflow waits until an account can send, then writes to some leads, each of them once.
+``make demo``: a real Airflow waits until an account can send, then writes to some leads, once each.
 
-Without REVOR_API_KEY it talks to the sandbox, a local Revor, and nobody is messaged. With it, another Dag runs, which
-only reads the real service.
+Without REVOR_API_KEY it uses the sandbox, a local Revor, and nobody is messaged. With it, another Dag runs, which only
+reads from the real service.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ ONLY_READS = "example_account_gate"
 
 # A person takes a moment to reconnect an account; the gate looks again every 30 seconds.
 SECONDS_TO_RECONNECT = 5
-# What the real service's accounts are given to become ready before the demo gives up.
+# Seconds after which the demo gives up waiting for an account of the real service.
 LONGEST_RUN = 300
 
-# What the Dag's own log lines say, in the order of the story.
+# The Dag's log lines, in the order in which they are expected.
 LISTED = re.compile(r"(\w+): (\d+) Connect accounts, (\d+) can send")
 WAITING = re.compile(r"Waiting\. (.+?) \[airflow\.task")
 OPENED = re.compile(r"Account (\S+) can send on (\w+)\.")
@@ -49,7 +49,7 @@ def main() -> int:
             host = os.environ.get("REVOR_BASE_URL", "https://revor.ai")
             connection = {"conn_type": "revor", "host": host, "password": key or ""}
             say(f"REVOR_API_KEY is set: reading the real service at {host}. This Dag only ever reads.")
-        # Nothing of an Airflow that this shell may be set up for: least of all its database.
+        # Keep this shell's own Airflow, and its database, out of it.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         environment = {
             **inherited,
@@ -64,7 +64,7 @@ def main() -> int:
             [*airflow, "db", "migrate"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         if migrated.returncode:
-            return fail("Airflow's database could not be made", migrated.stdout.splitlines())
+            return fail("Airflow's database could not be created", migrated.stdout.splitlines())
         dag_id = PIPELINE if sandbox else ONLY_READS
         say(f"Running example_dags/{dag_id}.py in it: airflow dags test {dag_id}")
         with running([*airflow, "dags", "test", dag_id], environment) as dag_run:
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 class Story:
-    """What happened so far, told as it happens."""
+    """What happened so far, printed as it happens."""
 
     def __init__(self, sandbox: Sandbox | None) -> None:
         self.sandbox = sandbox
@@ -98,7 +98,7 @@ class Story:
         elif sending := SENDING.search(line):
             say(f"  send      {sending[1]} is {sending[2]}; looking again in half a minute")
         elif (sent := SENT.search(line)) and sent[1] not in self.sent:
-            # The trigger says it, and then the task.
+            # Both the trigger and the task log it.
             self.sent.append(sent[1])
             say(f"  send      {sent[1]} has succeeded")
         elif summary := SUMMARY.search(line):
@@ -110,7 +110,7 @@ class Story:
             self.sandbox.reconnect("acc_email_anna")
             say("  (a person) reconnects acc_email_anna; the gate looks again within 33 seconds")
 
-    def told_of_outreach(self, sandbox: Sandbox) -> bool:
+    def show_outbox(self, sandbox: Sandbox) -> bool:
         say("What the sandbox would have sent:")
         for entry in sandbox.outbox:
             say(f"  {entry.account_id} to {entry.recipient['address']}: {entry.content['text']}")
@@ -118,13 +118,13 @@ class Story:
         return bool(self.waited and jobs and self.summary == str(len(jobs)) and sorted(self.sent) == sorted(jobs))
 
     def end(self, returncode: int, log: list[str]) -> int:
-        told = self.told_of_outreach(self.sandbox) if self.sandbox else self.used and self.used == self.opened
-        if returncode == 0 and told:
+        complete = self.show_outbox(self.sandbox) if self.sandbox else self.used and self.used == self.opened
+        if returncode == 0 and complete:
             say("The Dag succeeded: it waited, and went on by itself." if self.waited else "The Dag succeeded.")
             return 0
         if self.waited and not self.opened:
             return fail(f"no account could send within {LONGEST_RUN} s; the Dag itself would have waited longer", [])
-        return fail(f"the story did not happen (airflow ended with {returncode})", log)
+        return fail(f"the run did not go as expected (airflow ended with {returncode})", log)
 
 
 def follow(process: subprocess.Popen[str], story: Story) -> Iterator[str]:

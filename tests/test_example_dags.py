@@ -62,6 +62,9 @@ def test_the_list_is_expanded_over(load, revor_sandbox, capfd):
             revor_sandbox.reconnect(account["account_id"])
     sendable = [a["account_id"] for a in revor_sandbox.accounts if a["can_send"]]
     assert len(sendable) >= 2
+    # Its can_send is true, but it is not available now.
+    blocked = sendable.pop()
+    revor_sandbox.update_account(blocked, status="error", can_send=True)
 
     state, states = run(dag)
 
@@ -69,6 +72,7 @@ def test_the_list_is_expanded_over(load, revor_sandbox, capfd):
     out = "".join(capfd.readouterr())
     for account_id in sendable:
         assert f"{account_id} sends on" in out
+    assert f"{blocked} sends on" not in out
 
 
 def test_a_revoked_key_fails_the_gate_at_once(load, revor_sandbox):

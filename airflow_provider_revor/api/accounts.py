@@ -31,7 +31,8 @@ class ConnectAccount:
     """
     A Connect account.
 
-    ``channel``, ``status`` and ``lifecycle_status`` are open sets: values not known here survive as strings.
+    ``channel``, ``status`` and ``lifecycle_status`` are open sets: unknown values are kept as strings. Values are what
+    Revor sent; use :attr:`label` and :attr:`blocked_reason` in messages and logs.
 
     :param account_id: What outreach endpoints take as ``account_id``.
     :param channel: ``email``, ``linkedin`` or ``whatsapp``.

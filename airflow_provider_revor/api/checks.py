@@ -1,7 +1,10 @@
 """
-Checks of a dispatch or a post-like before anything is sent.
+What a dispatch or a post-like must have, checked before anything is sent.
 
-Messages name fields and never quote values, which are personal data.
+Errors name fields and never show values, which are personal.
+
+A Dag that renders templates to native objects makes a number of text that looks like one: of a phone, an id, a name. So
+a whole number is taken as its text wherever text is wanted.
 
 Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``POST /api/v1/outreach/linkedin/post-likes``.
 """
@@ -15,12 +18,15 @@ from typing import Any
 from airflow_provider_revor.api.accounts import Channel, is_nothing, parse_channel
 from airflow_provider_revor.exceptions import RevorValueError
 
-#: How a recipient is named on each channel.
+#: The field of a recipient that each channel needs.
 ADDRESS_FIELD = {Channel.EMAIL: "address", Channel.LINKEDIN: "profile_url", Channel.WHATSAPP: "phone"}
 
 SHORTEST_INTERVAL, LONGEST_INTERVAL = 60, 86_400
 MOST_POSTS = 50
 LOCALES = ("en", "zh")
+
+_TEXTS = ("subject", "text", "html")
+_ATTACHMENT_TEXTS = ("filename", "contentBase64")
 
 Known = Callable[[Any], bool]
 
@@ -35,7 +41,7 @@ def check_dispatch(
     :param channel: The account's channel.
     :param recipient: The recipient.
     :param content: The message.
-    :param metadata: The caller's metadata, or None.
+    :param metadata: Any object of the caller's, or None.
     :param known: Whether a value is known already; others are not checked. By default, all are known.
     :raises RevorValueError: (a ValueError) if something is missing or mistyped; it names each such field.
     """
@@ -48,8 +54,7 @@ def check_dispatch(
             problems.append(str(e).rstrip("."))
         else:
             problems += [] if wanted else ["channel is missing"]
-    if known(account_id) and is_nothing(account_id):
-        problems.append("account_id is missing")
+    problems += _id_problems("account_id", account_id, known)
     if known(recipient):
         problems += _recipient_problems(wanted, recipient, known)
     if known(content):
@@ -70,13 +75,15 @@ def check_post_like(fields: Mapping[str, Any], known: Known = lambda value: True
     :param known: Whether a value is known already; others are not checked. By default, all are known.
     :raises RevorValueError: (a ValueError) if something is missing or mistyped; it names each such field.
     """
-    problems = list(_text_problems("profile_url", fields["profile_url"], known))
+    problems = list(_id_problems("profile_url", fields["profile_url"], known))
+    if not is_nothing(fields["account_id"]):
+        problems += _id_problems("account_id", fields["account_id"], known)
     about = [fields[name] for name in ("content", "topic", "intent")]
     if all(known(value) and _blank(value) for value in about):
         problems.append("one of content, topic and intent is missing")
     for name in ("content", "topic", "intent"):
         if not _blank(fields[name]):
-            problems += _text_problems(name, fields[name], known, numbers=(int, float))
+            problems += _text_problems(name, fields[name], known)
     limit, locale = fields["post_limit"], fields["locale"]
     if known(limit) and not is_nothing(limit) and not 1 <= _whole(limit) <= MOST_POSTS:
         problems.append(f"post_limit must be a whole number from 1 to {MOST_POSTS}")
@@ -91,10 +98,51 @@ def recipient_of(channel: Channel, recipient: Mapping[str, Any]) -> dict[str, An
     Return the fields of a recipient that a channel takes. A lead may have fields for several channels.
 
     :param channel: The channel.
-    :param recipient: A recipient that :func:`check_dispatch` found good.
+    :param recipient: A recipient that passed :func:`check_dispatch`.
     """
     taken = {name: recipient.get(name) for name in (ADDRESS_FIELD[channel], "name")}
     return {name: str(value).strip() for name, value in taken.items() if not _blank(value)}
+
+
+def content_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return a message whose numbers are text again; what is blank is left out.
+
+    :param content: A message that passed :func:`check_dispatch`.
+    """
+    taken = {name: as_text(value) if name in _TEXTS else value for name, value in content.items()}
+    if not _blank(content.get("attachments")):
+        taken["attachments"] = [
+            {name: as_text(value) if name in _ATTACHMENT_TEXTS else value for name, value in attachment.items()}
+            for attachment in content["attachments"]
+        ]
+    return {name: value for name, value in taken.items() if not is_nothing(value)}
+
+
+def parse_id(name: str, value: object) -> str:
+    """
+    Return an id as text.
+
+    :param name: The argument's name, for the message of an error.
+    :param value: Text, or a whole number, which a template that renders to native objects makes of an id.
+    :raises RevorValueError: (a ValueError) if it is missing or neither of these.
+    """
+    for problem in _id_problems(name, value, lambda value: True):
+        raise RevorValueError(f"{problem}.")
+    return str(value).strip()
+
+
+def as_text(value: Any) -> Any:
+    """
+    Return the text that a number was before a template rendered it to a native object; anything else as it is.
+
+    :param value: Anything. A float that Python writes with an exponent is left as it is: it was written in another way.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) or (isinstance(value, float) and re.fullmatch(r"-?\d+\.\d+", repr(value))):
+        return str(value)
+    return value
 
 
 def interval_bounds(value: Any) -> tuple[int, int] | None:
@@ -102,7 +150,7 @@ def interval_bounds(value: Any) -> tuple[int, int] | None:
     Return the least and the most seconds that a ``min_channel_task_interval_seconds`` allows.
 
     :param value: None, or a template that rendered to nothing; whole seconds; or a pair of them.
-    :return: Both the same, if it is no pair; None for Revor's default.
+    :return: The bounds, equal unless a pair was given; None for Revor's default.
     :raises RevorValueError: (a ValueError) if it is none of these, or out of bounds.
     """
     if is_nothing(value):
@@ -138,8 +186,9 @@ def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -
     elif channel:
         name = ADDRESS_FIELD[channel]
         value = recipient.get(name)
-        # A float may have lost digits of a phone number.
-        yield from _text_problems(f"recipient.{name}", value, known, numbers=int if name == "phone" else ())
+        yield from _id_problems(f"recipient.{name}", value, known)
+        if not _blank(recipient.get("name")):
+            yield from _text_problems("recipient.name", recipient["name"], known)
         # An address with a name around it would have an idempotency key of its own.
         if name == "address" and known(value) and not _blank(value) and re.search(r"[<>]|\S\s+\S", str(value)):
             yield "recipient.address must be the address alone: the name has a field of its own"
@@ -151,7 +200,7 @@ def _content_problems(channel: Channel | None, content: Any, known: Known) -> It
         return
     texts = ("text", "html") if channel == Channel.EMAIL else ("text",)
     if channel == Channel.EMAIL:
-        yield from _text_problems("content.subject", content.get("subject"), known, numbers=(int, float))
+        yield from _text_problems("content.subject", content.get("subject"), known)
         enough = texts
     else:
         enough = ("text", "attachments")
@@ -159,7 +208,7 @@ def _content_problems(channel: Channel | None, content: Any, known: Known) -> It
         yield " and ".join(f"content.{name}" for name in enough) + " are both missing: one of them is needed"
     for name in texts:
         if not _blank(content.get(name)):
-            yield from _text_problems(f"content.{name}", content[name], known, numbers=(int, float))
+            yield from _text_problems(f"content.{name}", content[name], known)
     attachments = content.get("attachments")
     if known(attachments) and not _blank(attachments):
         yield from _attachment_problems(attachments, known)
@@ -176,32 +225,25 @@ def _attachment_problems(attachments: Any, known: Known) -> Iterator[str]:
         if not isinstance(attachment, Mapping):
             yield f"{where} must be an object"
             continue
-        for name in ("filename", "contentBase64"):
+        for name in _ATTACHMENT_TEXTS:
             yield from _text_problems(f"{where}.{name}", attachment.get(name), known)
 
 
-def as_text(value: Any) -> Any:
-    """
-    Return a number as text; anything else as it is.
-
-    Templates that render to native objects make a number of a phone number or a text that looks like one.
-
-    :param value: A value of a recipient or a content.
-    """
-    return str(value) if _is_number(value) else value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _text_problems(where: str, value: Any, known: Known, *, numbers: type | tuple[type, ...] = ()) -> Iterator[str]:
+def _text_problems(where: str, value: Any, known: Known) -> Iterator[str]:
     if not known(value):
         return
     if _blank(value):
         yield f"{where} is missing"
-    elif not isinstance(value, str) and not (_is_number(value) and isinstance(value, numbers)):
+    elif not isinstance(as_text(value), str):
         yield f"{where} must be text, not {type(value).__name__}"
+
+
+def _id_problems(where: str, value: Any, known: Known) -> Iterator[str]:
+    if known(value) and isinstance(value, float):
+        # It may have lost digits: 49151.10 and 49151.1 are the same float.
+        yield f"{where} must be text, not float"
+    else:
+        yield from _text_problems(where, value, known)
 
 
 def _blank(value: Any) -> bool:
@@ -209,7 +251,7 @@ def _blank(value: Any) -> bool:
 
 
 def _whole(value: Any) -> int:
-    """Return a whole number, also of a rendered template; -1 for what is none."""
+    """Return a whole number, also from text; -1 for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return -1
     text = str(value).strip()

@@ -15,7 +15,15 @@ from urllib.parse import quote
 
 from airflow_provider_revor.api.accounts import Channel, is_nothing
 from airflow_provider_revor.api.answers import Envelope, clean_id, plain_text
-from airflow_provider_revor.api.checks import as_text, check_dispatch, check_post_like, parse_interval, recipient_of
+from airflow_provider_revor.api.checks import (
+    as_text,
+    check_dispatch,
+    check_post_like,
+    content_of,
+    parse_id,
+    parse_interval,
+    recipient_of,
+)
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
 from airflow_provider_revor.api.wire import API_ROOT, Request
 from airflow_provider_revor.exceptions import RevorJobError, RevorJobFailedError, RevorValueError
@@ -218,7 +226,7 @@ def dispatch_request(
         "channel": sends_on.value,
         "action": "outreach",
         "recipient": recipient_of(sends_on, recipient),
-        "content": {name: as_text(value) for name, value in _given(content).items()},
+        "content": content_of(content),
         "metadata": None if is_nothing(metadata) else dict(metadata or {}),
         "min_channel_task_interval_seconds": parse_interval(min_channel_task_interval_seconds),
     }
@@ -256,12 +264,13 @@ def post_like_request(
         "content": as_text(content),
         "topic": as_text(topic),
         "intent": as_text(intent),
-        "account_id": as_text(account_id),
+        "account_id": account_id,
         "post_limit": post_limit,
         "locale": locale,
     }
     check_post_like(body)
-    body["profile_url"] = profile_url.strip()
+    for name in ("profile_url", "account_id"):
+        body[name] = None if is_nothing(body[name]) else parse_id(name, body[name])
     body["post_limit"] = None if is_nothing(post_limit) else int(str(post_limit))
     body["min_channel_task_interval_seconds"] = parse_interval(min_channel_task_interval_seconds)
     return Request("POST", POST_LIKES_PATH, body=_given(body), idempotency_key=idempotency_key)
@@ -274,10 +283,10 @@ def job_request(job_id: str) -> Request:
     :param job_id: Its id.
     :raises RevorValueError: (a ValueError) if that names no job.
     """
-    name = str(job_id).strip()
     # A path of dots alone would be taken for another path.
-    if job_id is None or not name.strip(".") or name == "None":
+    if is_nothing(job_id) or not str(job_id).strip(" ."):
         raise RevorValueError(f"job_id is {job_id!r}: it must name an outreach job.")
+    name = parse_id("job_id", job_id)
     return Request("GET", f"{JOBS_PATH}/{quote(name, safe='')}")
 
 

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_revor.api.accounts import ConnectAccount, filter_sendable, list_request, read_accounts
+from airflow_provider_revor.api.accounts import (
+    ConnectAccount,
+    filter_sendable,
+    list_request,
+    parse_flag,
+    read_accounts,
+)
 from airflow_provider_revor.api.answers import Envelope, decode
 from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError, RevorMissingConnectionError
@@ -111,8 +117,9 @@ class RevorHook(OutreachMethods, BaseHook):
         :raises ValueError: if a filter is none that Revor knows; before any request.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        accounts = self._send(list_request(channel, can_send), read_accounts)
-        return filter_sendable(accounts, sendable)
+        # Before the request: a bad filter costs none.
+        wanted = parse_flag("sendable", sendable)
+        return filter_sendable(self._send(list_request(channel, can_send), read_accounts), wanted)
 
     async def alist_connect_accounts(
         self, channel: str | None = None, can_send: bool | str | None = None, sendable: bool | str | None = None
@@ -128,8 +135,8 @@ class RevorHook(OutreachMethods, BaseHook):
         :raises ValueError: if a filter is none that Revor knows; before any request.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        accounts = await self._asend(list_request(channel, can_send), read_accounts)
-        return filter_sendable(accounts, sendable)
+        wanted = parse_flag("sendable", sendable)
+        return filter_sendable(await self._asend(list_request(channel, can_send), read_accounts), wanted)
 
     def request(
         self,

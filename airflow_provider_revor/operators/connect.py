@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_revor.typing import OrXCom
+
+_MOST_NEW_CHANNELS = 10
 
 
 class ListConnectAccountsOperator(BaseOperator):
@@ -71,20 +74,23 @@ class ListConnectAccountsOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """
-        Ask Revor for the list.
+        Request the list.
 
         :return: The accounts' dicts, in Revor's order.
-        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        :raises RevorError: if the request fails; see :mod:`airflow_provider_revor.exceptions`.
         """
         channel = parse_channel(self.channel)
         with RevorHook(self.revor_conn_id) as hook:
             accounts = hook.list_connect_accounts(channel=channel, can_send=self.can_send, sendable=self.sendable)
-        self._tell(accounts, channel)
+        self._log_counts(accounts, channel)
         return [account.as_dict() for account in accounts]
 
-    def _tell(self, accounts: list[ConnectAccount], wanted: Channel | None) -> None:
+    def _log_counts(self, accounts: list[ConnectAccount], wanted: Channel | None) -> None:
+        total = Counter(account.channel for account in accounts)
+        sendable = Counter(account.channel for account in accounts if account.sendable)
         known = [wanted] if wanted else list(Channel)
-        # A dict for its order: Revor's channels first, then any that is not known here yet.
-        for channel in dict.fromkeys([*known, *(account.channel for account in accounts)]):
-            sendable = [account.sendable for account in accounts if account.channel == channel]
-            self.log.info("%s: %d Connect accounts, %d can send", clean_id(channel), len(sendable), sum(sendable))
+        new = [channel for channel in total if channel not in known]
+        for channel in [*known, *new[:_MOST_NEW_CHANNELS]]:
+            self.log.info("%s: %d Connect accounts, %d can send", clean_id(channel), total[channel], sendable[channel])
+        if len(new) > _MOST_NEW_CHANNELS:
+            self.log.info("… and %d more channels", len(new) - _MOST_NEW_CHANNELS)

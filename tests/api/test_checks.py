@@ -6,9 +6,12 @@ from hypothesis import strategies as st
 
 from airflow_provider_revor.api.accounts import Channel
 from airflow_provider_revor.api.checks import (
+    as_text,
     check_dispatch,
     check_post_like,
+    content_of,
     interval_bounds,
+    parse_id,
     parse_interval,
     recipient_of,
 )
@@ -71,11 +74,18 @@ BAD = {
     ),
     "another channel's recipient": ("whatsapp", TO, {"text": "x"}, "recipient.phone is missing"),
     "a chat in HTML": ("linkedin", TO, {"html": "<p>"}, NO_CHAT),
-    "numbers": (
+    "booleans": (
         "whatsapp",
-        {"phone": 12025550123.5},
-        {"text": True},
-        "recipient.phone must be text, not float; content.text must be text, not bool",
+        {"phone": True, "name": True},
+        {"text": False},
+        "recipient.phone must be text, not bool; recipient.name must be text, not bool; content.text must be text, not "
+        "bool",
+    ),
+    "floats": (
+        "whatsapp",
+        {"phone": 12025550123.0},
+        {"text": 1e99},
+        "recipient.phone must be text, not float; content.text must be text, not float",
     ),
     "no objects": (
         "email",
@@ -157,6 +167,47 @@ def test_a_recipient_is_cut_to_what_the_channel_takes():
     assert recipient_of(Channel.WHATSAPP, {**lead, "name": "None"}) == {"phone": "+1 202 555 0123"}
 
 
+# -- native objects --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (4915112345678, "4915112345678"),
+        (-7, "-7"),
+        (4.5, "4.5"),
+        *((value, value) for value in ("42", True, None, 1e99, 1e-9, float("inf"), float("nan"), ["x"])),
+    ],
+)
+def test_a_number_is_the_text_that_it_was(value, text):
+    assert as_text(value) is value if text is value else as_text(value) == text
+
+
+def test_a_message_of_numbers_is_text():
+    check_dispatch(7, "email", {"address": "a@b.c", "name": 8}, {"subject": 42, "text": 4.5}, None)
+    check_dispatch(7, "whatsapp", {"phone": 4915112345678}, {"text": 42}, None)
+    assert recipient_of(Channel.WHATSAPP, {"phone": 4915112345678, "name": 8}) == {
+        "phone": "4915112345678",
+        "name": "8",
+    }
+    content = {"subject": 42, "text": 4.5, "html": " ", "attachments": [{"filename": 1, "contentBase64": 2, "size": 3}]}
+    assert content_of(content) == {
+        "subject": "42",
+        "text": "4.5",
+        "attachments": [{"filename": "1", "contentBase64": "2", "size": 3}],
+    }
+
+
+def test_an_id_is_text():
+    assert [parse_id("job_id", value) for value in (" job_1\n", 7)] == ["job_1", "7"]
+
+
+@pytest.mark.parametrize("value", [None, " ", "None", True, 1.5, 1e99, ["x"]])
+def test_what_is_no_id_is_named(value):
+    with pytest.raises(RevorValueError, match="^job_id (is missing|must be text, not (bool|float|list))"):
+        parse_id("job_id", value)
+
+
 # -- post-likes ------------------------------------------------------------------------------------------
 
 
@@ -178,7 +229,8 @@ def test_a_good_post_like_passes(changes):
     ("changes", "said"),
     [
         ({"profile_url": "", "topic": "None"}, "profile_url is missing; one of content, topic and intent is missing"),
-        ({"profile_url": 5, "topic": ["x"]}, "profile_url must be text, not int; topic must be text, not list"),
+        ({"profile_url": True, "topic": ["x"]}, "profile_url must be text, not bool; topic must be text, not list"),
+        ({"account_id": 1.5}, "account_id must be text, not float"),
         *(({"post_limit": n}, "post_limit must be a whole number from 1 to 50") for n in (0, 51, -1, 2.5, True, "x")),
         ({"locale": "de"}, "locale must be one of en, zh"),
     ],

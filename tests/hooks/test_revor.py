@@ -55,6 +55,13 @@ def test_without_filters_nothing_is_asked_for(hook, requests_mock):
     assert requests_mock.last_request.qs == {}
 
 
+def test_sendable_filters_what_revor_lists(hook, requests_mock):
+    requests_mock.get(URL, json=listing(item(), item(account_id="acc_2", status="error")))
+    assert hook.list_connect_accounts(sendable=True) == [account()]
+    assert [one.account_id for one in hook.list_connect_accounts(sendable="false")] == ["acc_2"]
+    assert requests_mock.last_request.qs == {}
+
+
 def test_extras_reach_the_request(connect, requests_mock):
     connect(host="https://gateway.example", extra={"timeout": 5, "verify": False, "proxies": "http://proxy:3128"})
     requests_mock.get("https://gateway.example/api/v1/connect/accounts", json=listing())
@@ -75,7 +82,7 @@ def test_a_companys_ca_bundle_counts_unless_the_connection_says_otherwise(connec
     assert requests_mock.last_request.verify is False
 
 
-@pytest.mark.parametrize("kwargs", [{"channel": "sms"}, {"can_send": "perhaps"}])
+@pytest.mark.parametrize("kwargs", [{"channel": "sms"}, {"can_send": "perhaps"}, {"sendable": "perhaps"}])
 def test_a_bad_filter_is_a_value_error_before_any_request(hook, requests_mock, kwargs):
     with pytest.raises(ValueError, match="sms|perhaps"):
         hook.list_connect_accounts(**kwargs)

@@ -53,6 +53,19 @@ def test_it_logs_a_line_per_channel_and_nothing_personal(connect, requests_mock,
     assert "sk-revor-canary" not in caplog.text
 
 
+def test_many_odd_channels_are_a_few_short_lines(connect, requests_mock, caplog, monkeypatch):
+    connect()
+    requests_mock.get(URL, json=listing(*(item(channel=f"{n}\nERROR forged" + "x" * 400) for n in range(1_000))))
+    operator = ListConnectAccountsOperator(task_id="t")
+    monkeypatch.setattr(ListConnectAccountsOperator, "log", logging.getLogger("operator"))
+    with caplog.at_level(logging.INFO, "operator"):
+        assert len(operator.execute({})) == 1_000
+    lines = [record.getMessage() for record in caplog.records if "Connect accounts" in record.getMessage()]
+    assert len(lines) == 3 + 10
+    assert all(line.isprintable() and len(line) < 200 for line in lines)
+    assert "and 990 more channels" in caplog.text
+
+
 @pytest.mark.parametrize(
     "kwargs", [{"channel": "sms"}, {"can_send": "perhaps"}, {"can_send": 7}, {"sendable": "perhaps"}]
 )

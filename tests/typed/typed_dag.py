@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from airflow.providers.common.compat.sdk import DAG, task
 
+from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
 from airflow_provider_revor.retry_policy import RevorRetryPolicy
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
@@ -26,6 +27,8 @@ def on_failure(context: object) -> None: ...
 
 with DAG("typed", schedule=None):
     lead = read_lead()
+    ListConnectAccountsOperator(task_id="list", channel=lead, sendable=True, can_send="{{ params.can }}", retries=2)
+    ListConnectAccountsOperator(task_id="misspelt", sendabel=True)  # type: ignore[call-arg]
     gate = SendableAccountSensor(
         task_id="gate",
         revor_conn_id="revor_eu",
