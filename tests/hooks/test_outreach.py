@@ -162,8 +162,9 @@ def test_a_job_that_failed_is_no_error_to_the_hook(ready, ask):
 
 def test_an_id_cannot_leave_its_place_in_the_path(connect, requests_mock):
     connect()
-    requests_mock.get(f"{ROOT}/jobs/a%2Fconnect%2Faccounts%3Fx", json=resource(job()))
-    assert RevorHook().get_outreach_job("a/connect/accounts?x") == OutreachJob(**job())
+    name = "a/connect/accounts?x"
+    requests_mock.get(f"{ROOT}/jobs/a%2Fconnect%2Faccounts%3Fx", json=resource(job(id=name)))
+    assert RevorHook().get_outreach_job(name) == OutreachJob(**job(id=name))
 
 
 @pytest.mark.parametrize("job_id", ["../../connect/accounts", "..%2F..%2Fconnect", r"..\..\connect"])
