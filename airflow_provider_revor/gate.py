@@ -7,19 +7,24 @@ one request, and can say why each account is blocked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from airflow_provider_revor.api.accounts import Channel, ConnectAccount, is_nothing, parse_channel
 from airflow_provider_revor.api.checks import parse_id
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
 from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.selection import Strategy, choose, explain_blocked, sticky_digest
+from airflow_provider_revor.waiting import shown
 
 # What each poll is to learn, as in "Could not learn …".
 ACCOUNTS_SUBJECT = "which accounts can send"
 
 _MOST_EXPLAINED = 20
+
+# Characters: 20 accounts of Revor's take half of it.
+_LONGEST_EXPLANATION = 6_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +72,14 @@ class Gate:
         named = None if account_id is None else parse_id("account_id", account_id)
         return cls(parse_channel(channel), named, pick, digest or sticky_digest(pick, sticky_key))
 
-    def candidates(self, accounts: Sequence[ConnectAccount]) -> list[ConnectAccount]:
+    def candidates(self, accounts: Sequence[ConnectAccount]) -> Sequence[ConnectAccount]:
         """
         Return the accounts that could open the gate, sendable or not, in Revor's order.
 
         :param accounts: All accounts of the connection.
         :raises RevorValueError: if the account waited for is of another channel: that never changes.
         """
-        found = [account for account in accounts if self.account_id in (None, account.account_id)]
-        if self.channel is None:
-            return found
-        if self.account_id is not None and found and found[0].channel != self.channel:
-            raise RevorValueError(
-                f"Account {self.account_id} is of the channel {found[0].channel}, so it can never send on "
-                f"{self.channel}: give the gate that channel, or another account."
-            )
-        return [account for account in found if account.channel == self.channel]
+        return self._view(accounts).candidates
 
     def find(self, accounts: Sequence[ConnectAccount]) -> ConnectAccount | None:
         """
@@ -92,7 +89,7 @@ class Gate:
         :return: The account, or None while the gate stays shut.
         :raises RevorValueError: if the account waited for is of another channel: that never changes.
         """
-        return choose(self.candidates(accounts), self.pick, self.digest)
+        return choose(self._view(accounts).sendable, self.pick, self.digest)
 
     def explain(self, accounts: Sequence[ConnectAccount]) -> str:
         """
@@ -100,10 +97,70 @@ class Gate:
 
         :param accounts: All accounts of the connection, none of which opens the gate.
         """
-        candidates = self.candidates(accounts)
+        return self._view(accounts).explanation
+
+    def _view(self, accounts: Sequence[ConnectAccount]) -> _View:
+        snapshot = accounts if isinstance(accounts, Snapshot) else Snapshot(accounts)
+        return snapshot.view(self.channel, self.account_id)
+
+
+class Snapshot(list[ConnectAccount]):
+    """
+    All accounts of a connection at one moment, and what gates have found out about them.
+
+    Many gates look at one list: each kind of gate searches it once, and explains once why it is shut.
+    """
+
+    def __init__(self, accounts: Iterable[ConnectAccount]) -> None:
+        super().__init__(accounts)
+        self._views: dict[tuple[Channel | None, str | None], _View] = {}
+
+    def view(self, channel: Channel | None, account_id: str | None) -> _View:
+        """
+        Return what gates of a kind see.
+
+        :param channel: Their channel; None for any.
+        :param account_id: Their account; None for any.
+        :raises RevorValueError: if that account is of another channel.
+        """
+        kind = (channel, account_id)
+        if kind not in self._views:
+            found = self if account_id is None else self._by_id.get(account_id, [])
+            if channel is not None and account_id is not None and found and found[0].channel != channel:
+                raise RevorValueError(
+                    f"Account {shown(account_id)} is of the channel {shown(found[0].channel)}, so it can never send on "
+                    f"{channel}: give the gate that channel, or another account."
+                )
+            fitting = [account for account in found if channel in (None, account.channel)]
+            self._views[kind] = _View(channel, account_id, fitting)
+        return self._views[kind]
+
+    @cached_property
+    def _by_id(self) -> dict[str, list[ConnectAccount]]:
+        index: dict[str, list[ConnectAccount]] = {}
+        for account in self:
+            index.setdefault(account.account_id, []).append(account)
+        return index
+
+
+@dataclass
+class _View:
+    """What one kind of gate sees of a list: all that could open it."""
+
+    channel: Channel | None
+    account_id: str | None
+    candidates: list[ConnectAccount]
+
+    @cached_property
+    def sendable(self) -> list[ConnectAccount]:
+        return [account for account in self.candidates if account.sendable]
+
+    @cached_property
+    def explanation(self) -> str:
         kind = f"{self.channel} account" if self.channel else "account"
-        if not candidates and self.account_id is None:
+        if not self.candidates and self.account_id is None:
             return f"No {kind} is connected at all: connect one at {CONNECT_ACCOUNTS_URL}."
-        if not candidates:
-            return f"Account {self.account_id} is not connected: connect it at {CONNECT_ACCOUNTS_URL}."
-        return f"No {kind} can send yet. {explain_blocked(candidates, _MOST_EXPLAINED)}."
+        if not self.candidates:
+            return f"Account {shown(self.account_id)} is not connected: connect it at {CONNECT_ACCOUNTS_URL}."
+        why = explain_blocked(self.candidates, _MOST_EXPLAINED)
+        return f"No {kind} can send yet. {shown(why, _LONGEST_EXPLANATION)}."

@@ -120,3 +120,17 @@ def test_what_the_worker_told_the_trigger_does_not_tell_again():
     first.waiting("A")
     WaitLog(recorder, ACCOUNTS_SUBJECT, first.told).waiting("A")
     assert len(recorder.lines) == 1
+
+
+def test_what_a_peer_says_is_bounded_and_on_one_line():
+    flood = "x\nERROR forged" * 30_000
+    blocked = [
+        account(account_id=f"{n}{flood}", channel=flood, status=flood, lifecycle_status=flood) for n in range(99)
+    ]
+    for gate in (ANY, Gate.of(None, f"0{flood}"), Gate.of(None, f"no{flood}")):
+        assert len(gate.explain(blocked)) < 10_000
+        assert "\n" not in gate.explain(blocked)
+    with pytest.raises(ValueError, match="can never send on email") as refused:
+        Gate.of("email", f"0{flood}").find(blocked)
+    assert len(str(refused.value)) < 500
+    assert "\n" not in str(refused.value)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 from datetime import datetime, timedelta
 
@@ -11,9 +12,20 @@ from hypothesis import strategies as st
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.outreach import OutreachJob
-from airflow_provider_revor.waiting import WaitLog, job_pause, seconds, time_left
+from airflow_provider_revor.waiting import (
+    Misses,
+    WaitLog,
+    asked_pause,
+    deferral_timeout,
+    first_pause,
+    job_pause,
+    seconds,
+    shown,
+    time_left,
+)
 
 NOW = 1_767_258_000.0  # 2026-01-01T09:00:00Z
+LIMITED = e.RevorRateLimitError("limited", retry_after=1.0)
 RUNNING = OutreachJob(**job(status="running"))
 
 
@@ -54,18 +66,24 @@ def test_jobs_that_were_made_at_once_are_not_looked_at_in_step():
         assert max(pauses) - min(pauses) > 5
 
 
-@given(st.integers(-86_400, 86_400 * 300), st.floats(1, 3600))
-def test_a_scheduled_job_is_not_looked_at_before_its_time(ahead, interval):
+@given(st.integers(-86_400, 86_400 * 300), st.floats(1, 7200))
+def test_a_scheduled_job_is_looked_at_at_its_time_and_once_an_hour_before(ahead, interval):
     at = (timedelta(seconds=ahead) + datetime(2026, 1, 1, 9)).isoformat() + "Z"
     pause = job_pause(scheduled(at), interval, NOW)
-    assert max(ahead, interval) <= pause <= max(ahead, interval) + interval * 0.25
+    least = max(min(ahead, 3600), interval)
+    assert least <= pause <= least + interval * 0.25
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"])
+def test_a_time_beyond_all_others_is_a_time_too(at):
+    assert 60 <= job_pause(scheduled(at), 60, NOW) <= 3615
 
 
 def test_its_time_is_of_revors_clock(monkeypatch):
     monkeypatch.setattr(random, "random", lambda: 0.0)
     # There it is an hour later: the job may begin at once.
     assert job_pause(scheduled("2026-01-01T10:00:00Z", clock_ahead=3600.0), 60, NOW) == 60
-    assert job_pause(scheduled("2026-01-01T10:00:00Z", clock_ahead=-3600.0), 60, NOW) == 7200
+    assert job_pause(scheduled("2026-01-01T09:10:00Z", clock_ahead=-600.0), 60, NOW) == 1200
 
 
 @pytest.mark.parametrize("status", ["running", "settling", "paused"])
@@ -79,8 +97,76 @@ def test_a_time_that_is_none_makes_no_difference(at):
 
 
 def test_retry_after_counts_within_reason():
-    assert 300 <= job_pause(e.RevorRateLimitError("x", retry_after=300.0), 40, NOW) <= 310
-    assert 86_400 <= job_pause(e.RevorRateLimitError("x", retry_after=10.0**11), 40, NOW) <= 86_410
+    assert 300 <= job_pause(e.RevorRateLimitError("x", retry_after=300.0), 40, NOW) <= 340
+    assert 86_400 <= job_pause(e.RevorRateLimitError("x", retry_after=10.0**11), 40, NOW) <= 86_400 * 1.1 + 10
+
+
+def test_those_who_are_told_at_once_to_stay_away_do_not_come_back_at_once():
+    limited = e.RevorRateLimitError("x", retry_after=300.0)
+    for pauses in ([asked_pause(limited) for _ in range(100)], [job_pause(limited, 1, NOW) for _ in range(100)]):
+        assert min(pauses) >= 300
+        assert max(pauses) - min(pauses) > 15
+    assert asked_pause(e.RevorServerError("x")) == asked_pause(object()) == 0
+
+
+@pytest.mark.parametrize(
+    ("first_poll_at", "pause"),
+    [
+        pytest.param(None, 0, id="none"),
+        pytest.param(0.0, 0, id="long past"),
+        pytest.param(-math.inf, 0, id="before all time"),
+        pytest.param(math.nan, 0, id="no number"),
+        pytest.param(NOW, 0, id="now"),
+        pytest.param(NOW + 7, 7, id="soon"),
+        pytest.param(NOW + 10**9, 86_400, id="another clock"),
+        pytest.param(math.inf, 86_400, id="after all time"),
+    ],
+)
+def test_a_first_poll_is_never_further_ahead_than_a_day(first_poll_at, pause):
+    assert first_pause(first_poll_at, 60, NOW) == pause
+
+
+def test_a_first_poll_may_be_an_interval_ahead():
+    assert first_pause(NOW + 100_000, 200_000, NOW) == 100_000
+
+
+# -- lengths of time -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [-1, -0.001, math.nan, math.inf, -math.inf, timedelta(seconds=-1), "60", None])
+def test_what_is_no_length_of_time_is_refused_by_the_name_of_its_argument(value):
+    with pytest.raises(e.RevorValueError, match="^poke_interval=.*: use a number of seconds from 0 on, or a timedelta"):
+        seconds(value, "poke_interval")
+
+
+@pytest.mark.parametrize("value", [timedelta.max, 10.0**300, 10**12])
+def test_the_longest_length_of_time_overflows_nothing(value):
+    length = seconds(value)
+    assert length == 10 * 365 * 86_400
+    assert datetime(2026, 1, 1) + deferral_timeout(length) < datetime(2037, 1, 1)
+    assert deferral_timeout(timedelta.max.total_seconds()) == deferral_timeout(length)
+
+
+# -- a connection that is not found ----------------------------------------------------------------------
+
+MISSING, SHUT = e.RevorMissingConnectionError("x"), []
+
+
+@pytest.mark.parametrize(
+    ("looks", "borne"),
+    [
+        pytest.param([(0, MISSING), (60, MISSING), (299, MISSING)], [True, True, True], id="for five minutes"),
+        pytest.param([(0, MISSING), (300, MISSING)], [True, False], id="no longer"),
+        pytest.param([(0, MISSING), (900, MISSING), (901, MISSING)], [True, False, False], id="a long interval"),
+        pytest.param([(0, MISSING), (200, SHUT), (400, MISSING)], [True, False, True], id="in a row"),
+        pytest.param([(0, MISSING), (200, LIMITED), (400, MISSING)], [True, False, True], id="a response is no miss"),
+        pytest.param([(0, e.RevorConfigurationError("x"))], [False], id="unusable"),
+        pytest.param([(900, MISSING), (0, MISSING), (300, MISSING)], [True, True, False], id="a clock set back"),
+    ],
+)
+def test_a_missing_connection_is_borne_for_five_minutes(looks, borne):
+    misses = Misses()
+    assert [misses.bears_with(poll, now) for now, poll in looks] == borne
 
 
 # -- what is told ----------------------------------------------------------------------------------------
@@ -121,3 +207,39 @@ def test_what_the_worker_told_the_trigger_does_not_tell_again(told):
     # The mark goes into a trigger's row: it tells nothing.
     assert "shut" not in worker.told
     wait_log().waiting("\ud800")
+
+
+def trouble(told, *errors):
+    log = wait_log()
+    for error in errors:
+        log.trouble(error)
+    return [line.rpartition(": ")[2] for _, line in told()]
+
+
+def test_another_reason_is_news_even_if_its_class_is_the_same(told):
+    refused = [e.RevorConnectionError(f"No answer from https://revor.ai: [Errno 111] port {n}") for n in (5001, 5002)]
+    expired = e.RevorConnectionError("No answer from https://revor.ai: certificate has expired (_ssl.c:1006)")
+    assert trouble(told, *refused, expired, expired, refused[1]) == [
+        "[Errno 111] port 5001",
+        "certificate has expired (_ssl.c:1006)",
+        "[Errno 111] port 5002",
+    ]
+
+
+def test_a_request_id_is_no_reason(told):
+    ids = ("req_a1", "req_bc", "d0ff-77aa")
+    assert len(trouble(told, *(e.RevorResponseError(f"12 bytes of text/html [{x}]", request_id=x) for x in ids))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param("acc_1", "acc_1", id="plain"),
+        pytest.param("a\nERROR: b\x1b[31m\u2028c", "a ERROR: b [31m c", id="one line"),
+        pytest.param("x" * 400_000, "x" * 100 + "…", id="bounded"),
+        pytest.param(None, "None", id="none"),
+        pytest.param("\ud800", "", id="half a pair"),
+    ],
+)
+def test_what_a_peer_says_is_shown_on_one_line_and_bounded(text, line):
+    assert shown(text) == line

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
 from airflow_provider_revor.api.accounts import parse_channel
-from airflow_provider_revor.exceptions import RevorTransientError
+from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.gate import ACCOUNTS_SUBJECT, Gate
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.selection import Strategy, sticky_digest
 from airflow_provider_revor.sensors.waiting import WaitingSensor
 from airflow_provider_revor.templates import is_literal
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
-from airflow_provider_revor.waiting import LONGEST_PAUSE
+from airflow_provider_revor.waiting import asked_pause
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -142,11 +142,11 @@ class SendableAccountSensor(WaitingSensor):
             # time, so that a new key is used and a deleted connection noticed.
             with RevorHook(str(self.revor_conn_id), max_retries=0) as hook:
                 accounts = hook.list_connect_accounts()
-        except RevorTransientError as e:
-            if e.retry_after:
-                self._not_before = time.time() + min(e.retry_after, LONGEST_PAUSE)
-            self._wait_log.trouble(e)
+        except RevorError as e:
+            self._wait_out(e)
+            self._not_before = time.time() + asked_pause(e)
             return False
+        self._wait_out(None)
         if account := gate.find(accounts):
             self.log.info("Account %s can send on %s.", account.account_id, account.channel)
             return PokeReturnValue(is_done=True, xcom_value=self._hand_over(context, account.as_dict()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
 from airflow_provider_revor.api.outreach import OutreachJob, job_from_dict, job_request
-from airflow_provider_revor.exceptions import RevorTransientError
+from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.sensors.waiting import WaitingSensor
 from airflow_provider_revor.templates import is_literal
@@ -78,9 +78,10 @@ class OutreachJobSensor(WaitingSensor):
             # No retries: the next poke is the retry. A new hook each time, so that a new key is used.
             with RevorHook(str(self.revor_conn_id), max_retries=0) as hook:
                 job = hook.get_outreach_job(str(self.job_id))
-        except RevorTransientError as e:
-            self._wait_log.trouble(e)
+        except RevorError as e:
+            self._wait_out(e)
             return self._look_again(e)
+        self._wait_out(None)
         if job.ended:
             return PokeReturnValue(is_done=True, xcom_value=self._conclude(job))
         self._wait_log.waiting(job.standing)

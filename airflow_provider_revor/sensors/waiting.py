@@ -1,11 +1,11 @@
-"""A sensor that means the same by everything in each mode: poke, reschedule and deferred."""
+"""A sensor that behaves the same in every mode: poke, reschedule and deferred."""
 
 from __future__ import annotations
 
 import time
 from abc import abstractmethod
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Unpack
 
 from airflow.providers.common.compat.sdk import (
@@ -18,8 +18,8 @@ from airflow.providers.common.compat.sdk import (
     BaseSensorOperator,
 )
 
-from airflow_provider_revor.exceptions import error_from_dict
-from airflow_provider_revor.waiting import MIN_POKE_INTERVAL, TRIGGERER_GRACE, WaitLog, time_left
+from airflow_provider_revor.exceptions import RevorError, RevorTransientError, error_from_dict
+from airflow_provider_revor.waiting import MIN_POKE_INTERVAL, Misses, WaitLog, deferral_timeout, seconds, time_left
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_revor.typing import BaseSensorArgs
 
+# Seconds, at the most, between two looks while Airflow does not find the connection: Revor is not asked meanwhile.
+_MISSING_PAUSE = 30.0
+
 
 class WaitingSensor(BaseSensorOperator):
     """
-    Base of the sensors.
+    Base class of the sensors.
 
     :param deferrable: Whether to wait in the triggerer.
     """
@@ -40,6 +43,8 @@ class WaitingSensor(BaseSensorOperator):
     _nothing: ClassVar[str]
     #: What each poll is to learn, as in "Could not learn …".
     _subject: ClassVar[str]
+    #: Whether the connection was not found just now, which may be Airflow's own trouble.
+    _in_doubt = False
 
     if TYPE_CHECKING:
 
@@ -48,10 +53,18 @@ class WaitingSensor(BaseSensorOperator):
             """Airflow declares an ``XComArg``, for which type checkers reject ``output["account_id"]``."""
 
     def __init__(self, *, deferrable: bool, **kwargs: Unpack[BaseSensorArgs]) -> None:
+        # Checked here, because Airflow says something else of each, or nothing, by its version.
+        given = {**(kwargs.get("default_args") or {}), **kwargs}
+        for name in ("poke_interval", "timeout"):
+            if given.get(name) is not None:
+                seconds(given[name], name)
         super().__init__(**kwargs)
+        self.poke_interval = seconds(self.poke_interval)
+        self.timeout = seconds(self.timeout)
         self.deferrable = deferrable
         self._not_before: float | None = None
         self._told: WaitLog | None = None
+        self._misses = Misses()
 
     @abstractmethod
     def _trigger(self, **wait: Any) -> BaseTrigger:
@@ -112,6 +125,30 @@ class WaitingSensor(BaseSensorOperator):
             raise
 
     @property
+    def reschedule(self) -> bool:
+        """
+        Whether to release the worker between two looks: in ``reschedule`` mode.
+
+        A process that is started again does not know for how long the connection has been missing, and nothing that
+        could tell it can be relied on while Airflow is in trouble. So misses are waited out in the process that met
+        the first one.
+        """
+        return self.mode == "reschedule" and not self._in_doubt
+
+    def _wait_out(self, error: RevorError | None) -> None:
+        """
+        Note how a look went; log what is waited out, raise what is not.
+
+        :param error: What the look failed with; None if it went well.
+        """
+        self._in_doubt = self._misses.bears_with(error, time.time())
+        if error is None:
+            return
+        if not self._in_doubt and not isinstance(error, RevorTransientError):
+            raise error
+        self._wait_log.trouble(error)
+
+    @property
     def _wait_log(self) -> WaitLog:
         if self._told is None:
             self._told = WaitLog(self.log, self._subject)
@@ -130,6 +167,8 @@ class WaitingSensor(BaseSensorOperator):
         if self.deferrable:
             self._defer(left, run_duration())
         interval = max(super()._get_next_poke_interval(started_at, run_duration, poke_count), MIN_POKE_INTERVAL)
+        if self._in_doubt:
+            return min(interval, _MISSING_PAUSE)
         asked = (self._not_before or 0) - time.time()
         return max(interval, min(asked, left))
 
@@ -146,5 +185,5 @@ class WaitingSensor(BaseSensorOperator):
                 told=self._wait_log.told,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=left + TRIGGERER_GRACE),
+            timeout=deferral_timeout(left),
         )

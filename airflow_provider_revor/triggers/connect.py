@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_revor.api.accounts import ConnectAccount
-from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError, RevorValueError
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorValueError
 from airflow_provider_revor.gate import ACCOUNTS_SUBJECT, Gate
 from airflow_provider_revor.selection import Strategy
-from airflow_provider_revor.triggers.polling import AccountPolls, Poll
+from airflow_provider_revor.triggers.changes import Becomes, Changes
+from airflow_provider_revor.triggers.looks import Poll
+from airflow_provider_revor.triggers.memory import WatcherMemory
+from airflow_provider_revor.triggers.polling import AccountPolls
 from airflow_provider_revor.triggers.waiting import DiscreetEvent, TaskWait
 from airflow_provider_revor.version_compat import ASSET_WATCHERS, START_FROM_TRIGGER, EventTrigger, SharedPollTrigger
-from airflow_provider_revor.waiting import DeadlineStatus, WaitLog, seconds
+from airflow_provider_revor.waiting import (
+    LONGEST_PAUSE,
+    MIN_POKE_INTERVAL,
+    DeadlineStatus,
+    Misses,
+    WaitLog,
+    seconds,
+    shown,
+)
+
+# Seconds after which Airflow has stored an event that a trigger has fired: the triggerer hands them on once a second.
+_UNTIL_STORED = 3.0
 
 
 class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
@@ -26,7 +39,11 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
 
     It fires once, with a payload that :class:`.SendableAccountSensor` understands:
     ``{"status": "success", "account": {…}}``, ``{"status": "error", "error": {…}}``, ``{"status": "timeout"}`` or
-    ``{"status": "execution_timeout"}``. What heals by itself is waited out; anything else ends the wait as an error.
+    ``{"status": "execution_timeout"}``. What heals by itself is waited out, and a connection that Airflow does not find
+    for five minutes; anything else ends the wait as an error.
+
+    It begins with a look, unless a worker has just looked, or with the latest look of another trigger of the same
+    connection and interval, if that is younger than the interval.
 
     Source: ``GET /api/v1/connect/accounts`` — List Connect Accounts.
 
@@ -121,25 +138,42 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
         else:
             yield DiscreetEvent(payload=payload)
 
-    async def _wait(self, polls: AsyncIterator[Poll]) -> dict[str, Any]:
-        wait_log = WaitLog(self.log, ACCOUNTS_SUBJECT, self.told)
+    async def _wait(self, shared_stream: AsyncIterator[Poll]) -> dict[str, Any]:
+        wait_log, misses = WaitLog(self.log, ACCOUNTS_SUBJECT, self.told), Misses()
         try:
             gate = Gate.of(
                 self.channel, self.account_id, self.any_account, self.pick, self.sticky_key, self.sticky_digest
             )
-            async for poll in polls:
+            unchanged = None
+            async for poll in self._polls(shared_stream):
+                missed = misses.bears_with(poll, time.time())
                 if isinstance(poll, Exception):
-                    if not self.heals(poll):
-                        raise poll
+                    if not missed and not self.heals(poll):
+                        return self.failed(poll)
                     wait_log.trouble(poll)
+                    unchanged = None
+                elif poll is unchanged:
+                    continue
                 elif account := gate.find(poll):
-                    self.log.info("Account %s can send on %s.", account.account_id, account.channel)
+                    self.log.info("Account %s can send on %s.", shown(account.account_id), shown(account.channel))
                     return {"status": "success", "account": account.as_dict()}
                 else:
                     wait_log.waiting(gate.explain(poll))
-        except RevorError as e:
-            return {"status": "error", "error": e.as_dict()}
+                    unchanged = poll
+        except RevorValueError as e:
+            return self.failed(e)
         raise RuntimeError("The stream of polls has ended, which it never does by itself.")
+
+    async def _polls(self, shared_stream: AsyncIterator[Poll]) -> AsyncIterator[Poll]:
+        now = time.time()
+        if (self.first_poll_at or 0) > now + max(self.poke_interval, MIN_POKE_INTERVAL):
+            # The worker has met a Retry-After, which holds for all who ask.
+            self.looks.stay_away(self.first_poll_at or 0)
+        elif (self.first_poll_at or 0) <= now and (poll := await self.looks.current()) is not None:
+            # The stream shows only later polls to a trigger that joins it.
+            yield poll
+        async for poll in shared_stream:
+            yield poll
 
 
 class SendableAccountEventTrigger(AccountPolls, EventTrigger):
@@ -151,9 +185,12 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
     can; its payload is the account's dict with ``blocked_reason``, or ``account_id`` and ``blocked_reason`` alone where
     the account is gone.
 
-    How things stand at the first look is no change, and no event. On Airflow 3.3+ the last state is kept in the
-    asset's state store, so that a change while the triggerer was down is told and none is told twice; on older ones
-    a triggerer that restarts looks at everything for the first time.
+    How things stand at the first look is no change, and no event. An account that is missing from the list is gone
+    once it is missing from the next list, too. On Airflow 3.3+ the last state is kept in the asset's state store, so
+    that a change while the triggerer was down is not lost; on older ones a triggerer that restarts looks at everything
+    for the first time. The store also keeps until when Revor asks to stay away, so that it outlasts a restart.
+
+    Each event comes at least once: the state is stored after each event, and a crash between the two repeats that one.
 
     It never ends by itself: what fails is logged, once per change, and asked again after the interval.
 
@@ -174,7 +211,7 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
         revor_conn_id: str = "revor_default",
         channel: str | None = None,
         account_id: str | None = None,
-        becomes: Literal["sendable", "blocked"] = "sendable",
+        becomes: Becomes = "sendable",
         poke_interval: timedelta | float = 60.0,
     ) -> None:
         if not ASSET_WATCHERS:
@@ -187,7 +224,7 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
         self.channel = wanted.value if wanted else None
         self.account_id = account_id
         self.becomes = becomes
-        self.poke_interval = seconds(poke_interval)
+        self.poke_interval = seconds(poke_interval, "poke_interval")
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
@@ -207,63 +244,33 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
         """
         wait_log = WaitLog(self.log, ACCOUNTS_SUBJECT)
         gate = Gate.of(self.channel, self.account_id)
-        before = await self._recall()
+        store = getattr(self, "asset_state_store", None)
+        # What differs only in the interval has the same state.
+        watched = [self.revor_conn_id, self.channel, self.account_id, self.becomes]
+        memory = WatcherMemory(store, watched, self.log)
+        # The lock is taken before the stream begins, so that nobody looks before it is known whether anyone may.
+        async with self.looks.lock:
+            remembered, not_before = await memory.recall()
+            self.looks.stay_away(not_before)
+        changes = Changes(self.becomes, remembered)
         async for poll in shared_stream:
+            # Nothing is raised here: a watcher that ends is started again at once, in a loop without a pause.
+            if isinstance(poll, Exception):
+                wait_log.trouble(poll)
+                asked = min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE)
+                if asked > self.poke_interval:
+                    await memory.not_before(time.time() + asked)
+                continue
             try:
-                if isinstance(poll, Exception):
-                    raise poll
                 accounts = gate.candidates(poll)
-            except Exception as e:
-                # A watcher that ends is started again at once: a loop without a pause.
+            except RevorValueError as e:
                 wait_log.trouble(e)
                 continue
-            now = [account.account_id for account in accounts if account.sendable]
-            if before is not None:
-                for payload in self._changes(before, accounts):
-                    yield DiscreetEvent(payload=payload)
-            if now != before:
-                await self._remember(now)
-                before = now
-
-    def _changes(self, before: list[str], accounts: list[ConnectAccount]) -> Iterator[dict[str, Any]]:
-        if self.becomes == "sendable":
-            first = next((account for account in accounts if account.sendable), None)
-            if first and not before:
-                yield first.as_dict()
-            return
-        known = {account.account_id: account for account in accounts}
-        for account_id in before:
-            account = known.get(account_id)
-            if account is None:
-                yield {"account_id": account_id, "blocked_reason": "it is not connected any more"}
-            elif not account.sendable:
-                yield {**account.as_dict(), "blocked_reason": account.blocked_reason}
-
-    async def _recall(self) -> list[str] | None:
-        """Return which accounts could send at the last look, before a restart; None if that is not known."""
-        try:
-            return await self._store.aget(self._state_key) if self._store else None
-        except Exception as e:
-            self._forgetful(e)
-            return None
-
-    async def _remember(self, sendable: list[str]) -> None:
-        try:
-            if self._store:
-                await self._store.aset(self._state_key, sendable)
-        except Exception as e:
-            self._forgetful(e)
-
-    def _forgetful(self, error: Exception) -> None:
-        # Several assets with the very same watcher share one trigger, whose state has no single place.
-        self.log.warning("What this watcher saw last is not kept across a restart: %s", error)
-
-    @property
-    def _store(self) -> Any:
-        return getattr(self, "asset_state_store", None)
-
-    @property
-    def _state_key(self) -> str:
-        # An asset may have several watchers; what differs only in the interval has the same state.
-        what = json.dumps([self.revor_conn_id, self.channel, self.account_id, self.becomes])
-        return f"airflow_provider_revor.{hashlib.sha256(what.encode()).hexdigest()[:16]}"
+            for payload in changes.since(accounts):
+                yield DiscreetEvent(payload=payload)
+                # An event that is remembered before it is stored would be lost in a crash between the two.
+                if getattr(self, "trigger_id", None) is not None:
+                    await asyncio.sleep(_UNTIL_STORED)
+                await memory.sendable(remembered := changes.sendable)
+            if changes.sendable != remembered:
+                await memory.sendable(remembered := changes.sendable)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.triggers.polling import polls
 from airflow_provider_revor.triggers.waiting import DiscreetEvent, TaskWait
-from airflow_provider_revor.waiting import WaitLog, job_pause
+from airflow_provider_revor.waiting import Misses, WaitLog, first_pause, job_pause, shown
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
@@ -27,8 +26,8 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
 
     It fires once, with a payload that :class:`.OutreachJobSensor` and the operators understand: ``job_id``, and a
     ``status`` of ``success`` or ``failed``, with the ``job``; ``error``, with the ``error``; ``timeout``; or
-    ``execution_timeout``. What heals by itself is waited out; anything else ends the wait as an error. A job that is
-    scheduled is not looked at before its time.
+    ``execution_timeout``. What heals by itself is waited out, and a connection that Airflow does not find for five
+    minutes; anything else ends the wait as an error. A scheduled job is looked at at its time, and once an hour before.
 
     Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job.
 
@@ -87,21 +86,19 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
         self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self.job_id)
 
     async def _wait(self) -> dict[str, Any]:
-        wait_log = WaitLog(self.log, f"how outreach job {self.job_id} stands", self.told)
-        first = max((self.first_poll_at or 0) - time.time(), 0)
-        try:
-            async for poll in polls(self._look, self._pause, first):
-                if isinstance(poll, Exception):
-                    if not self.heals(poll):
-                        raise poll
-                    wait_log.trouble(poll)
-                elif poll.ended:
-                    self.log.info("Outreach job %s is %s.", poll.id, poll.status)
-                    return {"status": "failed" if poll.failed else "success", "job": poll.as_dict()}
-                else:
-                    wait_log.waiting(poll.standing)
-        except RevorError as e:
-            return {"status": "error", "error": e.as_dict()}
+        wait_log, misses = WaitLog(self.log, f"how outreach job {self.job_id} stands", self.told), Misses()
+        first = first_pause(self.first_poll_at, self.poke_interval, time.time())
+        async for poll in polls(self._look, self._pause, first):
+            missed = misses.bears_with(poll, time.time())
+            if isinstance(poll, Exception):
+                if not missed and not self.heals(poll):
+                    return self.failed(poll)
+                wait_log.trouble(poll)
+            elif poll.ended:
+                self.log.info("Outreach job %s is %s.", shown(poll.id), shown(poll.status))
+                return {"status": "failed" if poll.failed else "success", "job": poll.as_dict()}
+            else:
+                wait_log.waiting(poll.standing)
         raise RuntimeError("The stream of polls has ended, which it never does by itself.")
 
     async def _look(self) -> OutreachJob:

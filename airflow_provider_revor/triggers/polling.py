@@ -7,21 +7,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_revor.api.accounts import ConnectAccount
-from airflow_provider_revor.exceptions import RevorConfigurationError
-from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.waiting import LONGEST_PAUSE, MIN_POKE_INTERVAL, spread
+from airflow_provider_revor.triggers.looks import Looks, Poll
+from airflow_provider_revor.waiting import first_pause
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
 T = TypeVar("T")
-
-# What a poll of the shared stream yields: the whole list, or why it could not be had.
-Poll = list[ConnectAccount] | Exception
-
-# Several triggerers poll for one connection.
-_JITTER = 0.1
 
 
 async def polls(
@@ -35,7 +27,7 @@ async def polls(
     :param first: Seconds until the first look.
     :return: What each look showed; what fails is yielded, never raised.
     """
-    wait, unusable = first, False
+    wait = first
     while True:
         await asyncio.sleep(wait)
         poll: T | Exception
@@ -43,11 +35,7 @@ async def polls(
             poll = await look()
         except Exception as e:
             poll = e
-        # Airflow's own trouble in reading a connection looks as if there were none: once proves nothing.
-        doubtful = isinstance(poll, RevorConfigurationError) and not unusable
-        unusable = isinstance(poll, RevorConfigurationError)
-        if not doubtful:
-            yield poll
+        yield poll
         wait = pause(poll)
 
 
@@ -55,9 +43,9 @@ class AccountPolls:
     """
     The part of a trigger that polls.
 
-    On Airflow 3.3+ all triggers of a connection and an interval share one poll in each triggerer, whatever each of
-    them waits for; on older ones each polls by itself. The connection is looked up anew at each poll, so that a new
-    key is used and a deleted connection noticed.
+    All triggers of a connection and an interval share one look per interval in each triggerer, whatever each of them
+    waits for: on Airflow 3.3+ by one stream, on older ones because each, before it looks, takes a newer look of
+    another one. The connection is read again at each look, so that a new key is used and a deleted connection noticed.
     """
 
     revor_conn_id: str
@@ -85,16 +73,9 @@ class AccountPolls:
 
         :param kwargs: The arguments of one of the triggers that share the stream.
         """
-        interval: float = max(kwargs["poke_interval"], MIN_POKE_INTERVAL)
-
-        async def look() -> list[ConnectAccount]:
-            return await _list_accounts(kwargs["revor_conn_id"])
-
-        def pause(poll: Poll) -> float:
-            return max(interval, min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE)) * spread(_JITTER)
-
-        first = max((kwargs.get("first_poll_at") or 0) - time.time(), 0)
-        async for poll in polls(look, pause, first * spread(_JITTER)):
+        looks = Looks.of(kwargs["revor_conn_id"], kwargs["poke_interval"])
+        first = first_pause(kwargs.get("first_poll_at"), kwargs["poke_interval"], time.time())
+        async for poll in looks.follow(first):
             yield poll
 
     def filter_shared_stream(self, shared_stream: AsyncIterator[Poll]) -> AsyncIterator[TriggerEvent]:
@@ -106,8 +87,7 @@ class AccountPolls:
         async for event in self.filter_shared_stream(self.open_shared_stream(self.serialize()[1])):
             yield event
 
-
-async def _list_accounts(revor_conn_id: str) -> list[ConnectAccount]:
-    # No retries: the next poll is the retry, and a limit that is shared is best left alone.
-    async with RevorHook(revor_conn_id, max_retries=0) as hook:
-        return await hook.alist_connect_accounts()
+    @property
+    def looks(self) -> Looks:
+        """The looks that this trigger shares with others."""
+        return Looks.of(self.revor_conn_id, self.poke_interval)

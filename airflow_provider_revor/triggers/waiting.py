@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_revor.exceptions import RevorTransientError
+from airflow_provider_revor.exceptions import RevorError, RevorTransientError
 
 if TYPE_CHECKING:
     from airflow_provider_revor.waiting import DeadlineStatus
@@ -39,26 +39,42 @@ class TaskWait:
 
     async def in_time(self, wait: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         """
-        Return the payload of the event that the wait ends with, be it that the time is up.
+        Return the payload of the event that ends the wait, which may be that the time is up.
 
         :param wait: What returns the payload, sooner or later.
         """
         begun = time.monotonic()
         left = None if self.deadline is None else max(self.deadline - time.time(), 0)
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(left) as limit:
                 payload = await wait
         except TimeoutError:
+            # A poll may time out, too.
+            if not limit.expired():
+                raise
             payload = {"status": self.deadline_status}
         if self._deferred_by_a_worker:
             await asyncio.sleep(max(_SETTLING - (time.monotonic() - begun), 0))
         return payload
 
     def heals(self, error: Exception) -> bool:
-        """Return whether what a poll met is waited out."""
+        """Return whether what a poll met is waited out, however long it lasts."""
         if isinstance(error, RevorTransientError):
             return True
         return self.silent_fail and not isinstance(error, AirflowFailException)
+
+    @staticmethod
+    def failed(error: Exception) -> dict[str, Any]:
+        """
+        Return the payload of the event for an error that ends the wait.
+
+        :param error: What a poll met. It is never raised again: many triggers may share it, and each raise would add
+            to its traceback.
+        :raises RuntimeError: if nobody foresaw it: the trigger fails, and Airflow's ``retries`` apply.
+        """
+        if isinstance(error, RevorError):
+            return {"status": "error", "error": error.as_dict()}
+        raise RuntimeError(f"A poll failed unexpectedly: {type(error).__name__}: {error}") from error
 
     @property
     def _deferred_by_a_worker(self) -> bool:

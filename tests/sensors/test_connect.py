@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -105,10 +105,16 @@ def test_what_heals_by_itself_is_waited_out_one_request_per_interval(context, re
     assert (requests_mock.call_count, clock.slept) == (3, [40, 40])
 
 
-def test_the_next_poll_is_not_before_retry_after(context, requests_mock, clock):
-    requests_mock.get(URL, [LIMITED, SHUT, OPEN])
-    gate(poke_interval=40).execute(context)
-    assert clock.slept == [120, 40]
+def test_the_next_poll_is_not_before_retry_after_and_not_in_step_with_others(context, requests_mock, clock):
+    pauses = set()
+    for _ in range(20):
+        clock.slept.clear()
+        requests_mock.get(URL, [LIMITED, SHUT, OPEN])
+        gate(poke_interval=40).execute(context)
+        assert 120 <= clock.slept[0] <= 132
+        assert clock.slept[1:] == [40]
+        pauses.add(clock.slept[0])
+    assert len(pauses) > 15
 
 
 def test_a_retry_after_beyond_the_timeout_does_not_outlast_it(context, requests_mock, clock):
@@ -145,8 +151,6 @@ def test_an_unusable_connection_fails_at_once(airflow_db, context, connect, defe
     connect(password="")
     with pytest.raises(e.RevorConfigurationError, match="no API key"):
         gate(deferrable=deferrable).execute(context)
-    with pytest.raises(e.RevorConfigurationError, match="no Airflow connection"):
-        gate(deferrable=deferrable, revor_conn_id="nowhere").execute(context)
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
@@ -198,13 +202,14 @@ def test_a_gate_that_is_shut_checks_once_and_defers(context, requests_mock, cloc
         "sticky_key": None,
         "sticky_digest": None,
         "poke_interval": 40.0,
-        "first_poll_at": clock.now + 120,
+        "first_poll_at": kwargs["first_poll_at"],
         "deadline": clock.now + 600,
         "deadline_status": "timeout",
         "silent_fail": False,
         "end_from_trigger": False,
         "told": kwargs["told"],
     }
+    assert clock.now + 120 <= kwargs["first_poll_at"] <= clock.now + 132
     assert deferred.value.method_name == "execute_complete"
     assert deferred.value.timeout.total_seconds() >= 600
     assert (requests_mock.call_count, clock.slept) == (1, [])
@@ -317,6 +322,33 @@ def test_a_pure_gate_pushes_no_xcom(context, pushed, requests_mock, event):
 def test_a_bad_literal_channel_fails_when_the_dag_is_parsed():
     with pytest.raises(ValueError, match="'sms' is no Revor channel"):
         gate(channel="sms")
+
+
+@pytest.mark.parametrize("name", ["poke_interval", "timeout"])
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), timedelta(seconds=-1), "60"])
+def test_what_is_no_length_of_time_fails_when_the_dag_is_parsed(name, value):
+    for kwargs in ({name: value}, {"default_args": {name: value}}):
+        with pytest.raises(e.RevorValueError, match=f"^{name}="):
+            SendableAccountSensor(task_id="gate", **kwargs)
+
+
+@pytest.mark.parametrize("start_from_trigger", [False, True])
+def test_the_longest_timeout_overflows_nothing(context, requests_mock, start_from_trigger):
+    requests_mock.get(URL, **SHUT)
+    sensor = gate(
+        timeout=timedelta.max, poke_interval=timedelta.max, deferrable=True, start_from_trigger=start_from_trigger
+    )
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute(context)
+    ahead = [deferred.value.timeout, *([sensor.start_trigger_args.timeout] if sensor.start_trigger_args else [])]
+    assert all(datetime.now(UTC) + timeout < datetime(9999, 1, 1, tzinfo=UTC) for timeout in ahead)
+    assert deferred.value.trigger.deadline < 10**10
+
+
+def test_the_longest_interval_can_be_slept(context, requests_mock, clock):
+    requests_mock.get(URL, [SHUT, OPEN])
+    gate(timeout=timedelta.max, poke_interval=timedelta.max).execute(context)
+    assert clock.slept == [315_360_000]
 
 
 def test_templates_are_rendered(context, requests_mock):

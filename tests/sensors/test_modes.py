@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sys
 import time
 from datetime import UTC, datetime
@@ -19,7 +21,9 @@ from modes import by_deferring, by_poking, by_rescheduling
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
+from airflow_provider_revor.triggers.connect import SendableAccountTrigger
 
+yield_to_others = asyncio.sleep
 SHUT, OPEN = listing(item(can_send=False)), listing(item())
 # The key 1 meets the second.
 BOTH = listing(item(account_id="acc_2"), item())
@@ -43,6 +47,17 @@ TABLE = {
     "it is not there, soft_fail": ([SHUT, 404], {"soft_fail": True}, e.RevorNotFoundError),
     "it is not there, never_fail": ([SHUT, 404], {"never_fail": True}, AirflowSkipException),
     "it is not there, silent_fail": ([SHUT, 404, 404, OPEN], {"silent_fail": True}, "success"),
+    "the connection is missing for a while": ([SHUT, *3 * ["missing"], SHUT, *3 * ["missing"], OPEN], {}, "success"),
+    "the connection is missing at first": (["missing", OPEN], {}, "success"),
+    "the connection is gone": ([SHUT, "missing"], {}, e.RevorMissingConnectionError),
+    "the connection is gone, soft_fail": ([SHUT, "missing"], {"soft_fail": True}, e.RevorMissingConnectionError),
+    "the connection is gone, never_fail": ([SHUT, "missing"], {"never_fail": True}, AirflowSkipException),
+    "the connection is gone, silent_fail": ([SHUT, "missing"], {"silent_fail": True}, AirflowSensorTimeout),
+    "the connection is gone, a long interval": (
+        [SHUT, "missing"],
+        {"poke_interval": 400, "timeout": 2000},
+        e.RevorMissingConnectionError,
+    ),
     "it is of another channel": ([SHUT], {"channel": "linkedin", "account_id": "acc_1"}, e.RevorValueError),
 }
 
@@ -52,7 +67,7 @@ class World:
 
     def __init__(self, monkeypatch, answers):
         self.answers = answers
-        self.polls = 0
+        self.polls = self.misses = 0
         self.now = 1_700_000_000.0
         self.deadline = float("inf")
         monkeypatch.setattr(time, "time", lambda: self.now)
@@ -66,15 +81,17 @@ class World:
         self.now += seconds
 
     async def asleep(self, seconds):
-        # The trigger's deadline is kept by the event loop, whose clock is a real one.
-        if self.now + seconds > self.deadline:
-            self.now = self.deadline
-            raise TimeoutError
-        self.now += seconds
+        self.now = min(self.now + seconds, self.deadline + 0.01)
+        # The event loop has the same clock: a deadline that is over ends the wait first.
+        for _ in range(2):
+            await yield_to_others(0)
 
     def poll(self):
         answer = self.answers[min(self.polls, len(self.answers) - 1)]
         self.polls += 1
+        if answer == "missing":
+            self.misses += 1
+            raise e.RevorMissingConnectionError("missing")
         if answer == "reset":
             raise e.RevorConnectionError("reset")
         if answer == "<html>":
@@ -123,5 +140,27 @@ def test_a_gate_ends_the_same_in_every_mode(connect, monkeypatch, wait, situatio
             wait(sensor, context, world)
         assert type(ended.value) is end
         assert pushed == {}
-    # At most one poll per interval, from the first on.
-    assert world.polls <= 1 + (world.now - start.timestamp()) / 60
+    # At most one request per interval, from the first on.
+    assert world.polls - world.misses <= 1 + (world.now - start.timestamp()) / 60
+
+
+@pytest.mark.parametrize("wait", [by_poking, by_rescheduling, by_deferring])
+def test_a_connection_that_is_gone_fails_the_task_after_five_minutes_and_is_logged_once(
+    connect, monkeypatch, caplog, wait
+):
+    connect()
+    world = World(monkeypatch, [SHUT, "missing"])
+    start = datetime.fromtimestamp(world.now, UTC)
+    airflow = sys.modules[BaseSensorOperator.__module__]
+    monkeypatch.setattr(airflow.timezone, "utcnow", lambda: datetime.fromtimestamp(world.now, UTC))
+    monkeypatch.setattr(airflow, "_orig_start_date", lambda **_: start, raising=False)
+    for cls in (SendableAccountSensor, SendableAccountTrigger):
+        monkeypatch.setattr(cls, "log", logging.getLogger("wait"))
+    sensor = SendableAccountSensor(task_id="gate", deferrable=False, poke_interval=60, timeout=86_400)
+    context = {"ti": MagicMock(max_tries=0, get_first_reschedule_date=lambda context: start)}
+    with caplog.at_level(logging.WARNING, "wait"), pytest.raises(e.RevorMissingConnectionError):
+        wait(sensor, context, world)
+    # From the first miss on, which is a minute after the first look.
+    assert 60 + 300 <= world.now - start.timestamp() <= 60 + 300 + 70
+    told = [record.getMessage() for record in caplog.records if "Could not learn" in record.getMessage()]
+    assert told == ["Could not learn which accounts can send, waiting on: RevorMissingConnectionError: missing"]

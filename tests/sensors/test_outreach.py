@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -28,6 +29,7 @@ from airflow_provider_revor.api.outreach import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
 
+yield_to_others = asyncio.sleep
 START = 1_700_000_000.0
 
 
@@ -92,6 +94,9 @@ TABLE = {
     "the key is revoked, never_fail": ([running(), 401], NEVER, AirflowSkipException),
     "the key is revoked, silent_fail": ([running(), 401, job()], SILENT, e.RevorAuthenticationError),
     "permission is taken": ([running(), 403], {}, e.RevorPermissionError),
+    "the connection is missing for a while": ([running(), *3 * ["missing"], job()], {}, "success"),
+    "the connection is gone": ([running(), "missing"], {}, e.RevorMissingConnectionError),
+    "the connection is gone, soft_fail": ([running(), "missing"], SOFT, e.RevorMissingConnectionError),
     "it is scheduled": ([running("scheduled", scheduled_at=at(400)), running(), job()], {}, "success"),
     "it is scheduled past the timeout": ([running("scheduled", scheduled_at=at(9999))], {}, AirflowSensorTimeout),
 }
@@ -111,6 +116,7 @@ class World:
     def __init__(self, monkeypatch, answers):
         self.answers = answers
         self.looked_at = []
+        self.misses = 0
         self.now = START
         self.deadline = self.killed_at = float("inf")
         monkeypatch.setattr(time, "time", lambda: self.now)
@@ -128,15 +134,17 @@ class World:
         self.now += seconds
 
     async def asleep(self, seconds):
-        # The trigger's deadline is kept by the event loop, whose clock is a real one.
-        if self.now + seconds > self.deadline:
-            self.now = self.deadline
-            raise TimeoutError
-        self.now += seconds
+        self.now = min(self.now + seconds, self.deadline + 0.01)
+        # The event loop has the same clock: a deadline that is over ends the wait first.
+        for _ in range(2):
+            await yield_to_others(0)
 
     def look(self, job_id):
         assert job_id == "job_1"
-        answer = self.answers[min(len(self.looked_at), len(self.answers) - 1)]
+        answer = self.answers[min(len(self.looked_at) + self.misses, len(self.answers) - 1)]
+        if answer == "missing":
+            self.misses += 1
+            raise e.RevorMissingConnectionError("missing")
         self.looked_at.append(self.now - START)
         if isinstance(answer, dict):
             return OutreachJob(**answer)
@@ -185,7 +193,7 @@ def test_a_sensor_ends_the_same_in_every_mode(world_of, wait, situation):
     if end == "success":
         found = wait(sensor_of(**kwargs), context, world)
         assert found == answers[-1] == json.loads(json.dumps(found))
-        assert len(world.looked_at) == len(answers)
+        assert len(world.looked_at) + world.misses == len(answers)
     else:
         with pytest.raises(end) as ended:
             wait(sensor_of(**kwargs), context, world)

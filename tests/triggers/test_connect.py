@@ -130,18 +130,22 @@ def test_a_gate_does_not_fire_before_the_scheduler_knows_that_its_worker_deferre
         assert any(nap > 9 for nap in polls.naps) is held
 
 
-def test_a_connection_that_is_not_found_once_may_be_airflows_own_trouble(polls):
-    missing = e.RevorConfigurationError("x")
-    polls.answers = [SHUT, missing, SHUT, missing, OPEN]
+def test_a_connection_that_is_not_found_is_borne_for_five_minutes(polls, monkeypatch):
+    clock = SimpleNamespace(now=time.time())
+    monkeypatch.setattr(time, "time", lambda: clock.now + sum(polls.naps))
+    missing = e.RevorMissingConnectionError("x")
+    polls.answers = [SHUT, *4 * [missing], SHUT, *4 * [missing], OPEN]
     assert payload(SendableAccountTrigger())["status"] == "success"
-    polls.answers, polls.count = [SHUT, missing, missing, OPEN], 0
-    assert payload(SendableAccountTrigger())["error"]["error"] == "RevorConfigurationError"
+    polls.answers, polls.count = [SHUT, missing], 0
+    assert payload(SendableAccountTrigger())["error"]["error"] == "RevorMissingConnectionError"
+    assert 5 <= polls.count <= 7
 
 
-def test_what_nobody_foresaw_fails_the_trigger_instead_of_looping(polls):
-    polls.answers = [ZeroDivisionError("bug")]
-    with pytest.raises(ZeroDivisionError):
-        events(SendableAccountTrigger(poke_interval=40))
+@pytest.mark.parametrize("bug", [ZeroDivisionError("bug"), TimeoutError("bug")])
+def test_what_nobody_foresaw_fails_the_trigger_instead_of_looping(polls, bug):
+    polls.answers = [bug]
+    with pytest.raises(RuntimeError, match=f"A poll failed unexpectedly: {type(bug).__name__}: bug"):
+        events(SendableAccountTrigger(poke_interval=40, deadline=time.time() + 600))
 
 
 def test_a_channel_that_is_none_ends_the_wait():
@@ -163,10 +167,18 @@ def test_an_interval_of_0_still_pauses(polls):
     assert all(nap >= 0.1 for nap in polls.naps[1:])
 
 
-def test_a_missing_connection_is_the_end(airflow_db, monkeypatch):
-    ended = payload(SendableAccountTrigger(revor_conn_id="nowhere", poke_interval=0.1))
-    assert ended["error"]["error"] == "RevorConfigurationError"
-    assert "'nowhere'" in ended["error"]["message"]
+def test_an_unusable_connection_is_the_end(connect):
+    connect(password="")
+    assert payload(SendableAccountTrigger())["error"]["error"] == "RevorConfigurationError"
+
+
+def test_a_missing_connection_is_logged_once(airflow_db, caplog, monkeypatch):
+    monkeypatch.setattr(SendableAccountTrigger, "log", logging.getLogger("trigger"))
+    gone = SendableAccountTrigger(revor_conn_id="nowhere", poke_interval=0.1, deadline=time.time() + 1)
+    with caplog.at_level(logging.INFO, "trigger"):
+        assert payload(gone) == {"status": "timeout"}
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "trigger"]
+    assert "There is no Airflow connection 'nowhere'" in told
 
 
 def test_it_logs_once_per_change_not_what_the_worker_told_and_nothing_personal(polls, caplog, monkeypatch):
@@ -309,10 +321,107 @@ def test_a_second_sendable_account_of_a_channel_is_no_change_to_sendable():
 @watchers
 def test_an_event_for_each_account_that_fell_out():
     third = account(account_id="acc_3")
-    assert watch([[account(), third], [BLOCKED, third], [BLOCKED, third], [BLOCKED]], becomes="blocked") == [
+    assert watch([[account(), third], [BLOCKED, third], [BLOCKED], [BLOCKED], [BLOCKED]], becomes="blocked") == [
         {**BLOCKED.as_dict(), "blocked_reason": BLOCKED.blocked_reason},
         {"account_id": "acc_3", "blocked_reason": "it is not connected any more"},
     ]
+
+
+@watchers
+def test_an_account_that_is_missing_from_one_list_is_not_gone():
+    two = [account(), account(account_id="acc_3")]
+    for becomes in ("blocked", "sendable"):
+        assert watch([two, [], two, two[:1], two, [], LIMITED, two], becomes=becomes) == []
+    gone = watch([two, [], LIMITED, [], []], becomes="blocked")
+    assert [payload["account_id"] for payload in gone] == ["acc_1", "acc_3"]
+
+
+@watchers
+def test_an_account_that_is_blocked_in_the_list_is_believed_at_once():
+    assert len(watch([OPEN, [BLOCKED]], becomes="blocked")) == 1
+
+
+@watchers
+@pytest.mark.parametrize("heard", range(1, 6))
+def test_a_crash_after_some_events_repeats_the_last_one_and_loses_none(heard):
+    five = [account(account_id=f"a{n}") for n in range(5)]
+    fallen = [account(account_id=f"a{n}", can_send=False) for n in range(5)]
+    store = StateStore()
+    watch([five], store, becomes="blocked")
+
+    async def crash():
+        trigger = SendableAccountEventTrigger(becomes="blocked")
+        trigger.asset_state_store = store
+
+        async def stream():
+            yield fallen
+
+        events = trigger.filter_shared_stream(stream())
+        return [(await anext(events)).payload["account_id"] for _ in range(heard)]
+
+    told = asyncio.run(crash())
+    told += [payload["account_id"] for payload in watch([fallen], store, becomes="blocked")]
+    assert told == [f"a{n}" for n in (*range(heard), *range(heard - 1, 5))]
+
+
+@watchers
+def test_an_event_is_remembered_only_when_the_triggerer_has_handed_it_on(monkeypatch):
+    store, order = StateStore(), []
+    watch([[BLOCKED]], store)
+
+    async def nap(seconds):
+        order.append((seconds > 2, list(store.values.values())))
+
+    monkeypatch.setattr("airflow_provider_revor.triggers.connect.asyncio.sleep", nap)
+    monkeypatch.setattr(SendableAccountEventTrigger, "trigger_id", 7, raising=False)
+    trigger = SendableAccountEventTrigger()
+    trigger.asset_state_store, trigger.trigger_id = store, 7
+
+    async def collect():
+        async def stream():
+            yield OPEN
+
+        return [event async for event in trigger.filter_shared_stream(stream())]
+
+    assert len(asyncio.run(collect())) == 1
+    assert order == [(True, [[]])]
+    assert list(store.values.values()) == [["acc_1"]]
+
+
+@watchers
+def test_a_retry_after_outlasts_a_restart(polls):
+    store = StateStore()
+    watch([e.RevorRateLimitError("limited", retry_after=3600.0)], store)
+    (not_before,) = store.values.values()
+    assert 3590 < not_before - time.time() <= 3600
+
+    async def restarted():
+        trigger = SendableAccountEventTrigger()
+        trigger.asset_state_store = store
+        stream = trigger.open_shared_stream(trigger.serialize()[1])
+        first = asyncio.create_task(anext(trigger.filter_shared_stream(stream)))
+        while not polls.count:
+            await asyncio.sleep(0)
+        first.cancel()
+
+    asyncio.run(restarted())
+    assert any(3590 < nap < 3970 for nap in polls.naps)
+
+
+@watchers
+def test_a_short_retry_after_is_not_kept():
+    store = StateStore()
+    watch([e.RevorRateLimitError("limited", retry_after=30.0)], store)
+    assert store.values == {}
+
+
+@watchers
+@pytest.mark.parametrize("kept", [{"x": 1}, "acc_1", 7])
+def test_a_state_that_is_none_of_ours_is_no_state(kept):
+    store = StateStore()
+    watch([OPEN], store)
+    store.values = dict.fromkeys(store.values, kept)
+    assert watch([[BLOCKED], OPEN], store) == [item()]
 
 
 @watchers
@@ -367,10 +476,35 @@ def test_a_watcher_is_made_again_from_plain_json():
 
 
 @watchers
-@pytest.mark.parametrize("kwargs", [{"channel": "sms"}, {"becomes": "open"}, {"account_id": ""}])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"channel": "sms"},
+        {"becomes": "open"},
+        {"account_id": ""},
+        *({"poke_interval": value} for value in (-1, float("nan"), float("inf"), timedelta(seconds=-1), "60")),
+    ],
+)
 def test_a_watcher_with_a_bad_argument_fails_when_the_dag_is_parsed(kwargs):
-    with pytest.raises(ValueError, match=r"sms|open|account_id"):
+    with pytest.raises(ValueError, match=r"sms|open|account_id|poke_interval"):
         SendableAccountEventTrigger(**kwargs)
+
+
+@watchers
+@pytest.mark.parametrize(
+    ("interval", "pause"), [(0, 0.1), (10**12, 315_360_000), (timedelta.max, 315_360_000)], ids=["0", "huge", "max"]
+)
+def test_an_extreme_interval_of_a_watcher_is_an_interval(polls, interval, pause):
+    trigger = SendableAccountEventTrigger(poke_interval=interval)
+    assert SendableAccountEventTrigger(**trigger.serialize()[1]).serialize() == trigger.serialize()
+
+    async def second_poll():
+        stream = trigger.open_shared_stream(trigger.serialize()[1])
+        await anext(stream), await anext(stream)
+
+    asyncio.run(second_poll())
+    assert polls.naps[0] == 0
+    assert pause <= polls.naps[1] <= pause * 1.1
 
 
 @pytest.mark.skipif(ASSET_WATCHERS, reason="this Airflow has asset watchers")

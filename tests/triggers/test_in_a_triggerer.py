@@ -9,7 +9,7 @@ import threading
 import msgspec
 import pytest
 
-from airflow_provider_revor.triggers.polling import _list_accounts
+from airflow_provider_revor.triggers.looks import Looks
 from airflow_provider_revor.version_compat import ASSET_WATCHERS
 
 pytestmark = pytest.mark.skipif(not ASSET_WATCHERS, reason="triggers of Airflow 2 read the database themselves")
@@ -42,7 +42,9 @@ def test_a_connection_is_read_through_the_supervisor(revor_sandbox, monkeypatch)
         if hasattr(comms, "start_reader"):
             await comms.start_reader()
         monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", comms, raising=False)
-        lists = await asyncio.wait_for(asyncio.gather(*(_list_accounts("in_the_database") for _ in range(3))), 60)
+        lists = await asyncio.wait_for(
+            asyncio.gather(*(Looks.of("in_the_database", n).current() for n in (1, 2, 3))), 60
+        )
         writer.close()
         return lists
 

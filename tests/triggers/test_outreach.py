@@ -115,12 +115,22 @@ def test_the_next_look_is_not_before_retry_after(looks):
     assert 86_400 <= looks.naps[2] < 100_000
 
 
-def test_a_scheduled_job_is_not_looked_at_before_its_time(looks, monkeypatch):
-    monkeypatch.setattr(time, "time", lambda: 1_767_258_000.0)  # 2026-01-01T09:00:00Z
-    looks.answers = [job(status="scheduled", scheduled_at="2026-01-03T09:00:00Z"), RUNNING, DONE]
+def test_a_scheduled_job_is_looked_at_once_an_hour_and_at_its_time(looks, monkeypatch):
+    clock = SimpleNamespace(now=1_767_258_000.0)  # 2026-01-01T09:00:00Z
+    monkeypatch.setattr(time, "time", lambda: clock.now + sum(looks.naps))
+    later = job(status="scheduled", scheduled_at="2026-01-01T11:30:00Z")
+    looks.answers = [later, later, later, RUNNING, DONE]
     payload(waiting())
-    assert 172_800 <= looks.naps[1] <= 172_810
-    assert looks.naps[2] <= 50
+    assert all(3600 <= nap <= 3610 for nap in looks.naps[1:3])
+    assert 9000 <= sum(looks.naps[:4]) <= 9030
+    assert looks.naps[4] <= 50
+
+
+def test_a_job_that_is_cancelled_long_before_its_time_is_noticed_within_the_hour(looks):
+    later = job(status="scheduled", scheduled_at="2999-01-01T00:00:00Z")
+    looks.answers = [later, {**later, "status": "cancelled"}]
+    assert payload(waiting())["status"] == "failed"
+    assert looks.naps[1] <= 3610
 
 
 def test_the_first_look_waits_as_long_as_the_worker_says(looks):
@@ -151,24 +161,27 @@ def test_a_task_is_not_resumed_before_the_scheduler_knows_that_its_worker_deferr
         assert any(nap > 9 for nap in looks.naps) is held
 
 
-def test_a_connection_that_is_not_found_once_may_be_airflows_own_trouble(looks):
-    missing = e.RevorConfigurationError("x")
-    looks.answers = [RUNNING, missing, RUNNING, missing, DONE]
-    assert payload(waiting())["status"] == "success"
-    looks.answers, looks.count = [RUNNING, missing, missing, DONE], 0
+def test_a_connection_that_is_not_found_is_borne_for_five_minutes(looks, monkeypatch):
+    clock = SimpleNamespace(now=1_000_000.0)
+    monkeypatch.setattr(time, "time", lambda: clock.now + sum(looks.naps))
+    missing = e.RevorMissingConnectionError("x")
+    looks.answers = [RUNNING, *4 * [missing], RUNNING, *4 * [missing], DONE]
+    assert payload(waiting(poke_interval=60))["status"] == "success"
+    looks.answers, looks.count = [RUNNING, missing], 0
+    assert payload(waiting(poke_interval=60))["error"]["error"] == "RevorMissingConnectionError"
+    assert 5 <= looks.count <= 7
+
+
+def test_an_unusable_connection_is_the_end(connect):
+    connect(password="")
     assert payload(waiting())["error"]["error"] == "RevorConfigurationError"
 
 
-def test_a_missing_connection_is_the_end(airflow_db):
-    ended = payload(waiting(revor_conn_id="nowhere", poke_interval=0.1))
-    assert ended["error"]["error"] == "RevorConfigurationError"
-    assert "'nowhere'" in ended["error"]["message"]
-
-
-def test_what_nobody_foresaw_fails_the_trigger_instead_of_looping(looks):
-    looks.answers = [ZeroDivisionError("bug")]
-    with pytest.raises(ZeroDivisionError):
-        events(waiting())
+@pytest.mark.parametrize("bug", [ZeroDivisionError("bug"), TimeoutError("bug")])
+def test_what_nobody_foresaw_fails_the_trigger_instead_of_looping(looks, bug):
+    looks.answers = [bug]
+    with pytest.raises(RuntimeError, match=f"A poll failed unexpectedly: {type(bug).__name__}: bug"):
+        events(waiting(deadline=time.time() + 600))
 
 
 def test_silent_fail_waits_out_what_it_would_when_poking(looks):
