@@ -37,11 +37,12 @@ class SendableAccountSensor(WaitingSensor):
 
     While it waits it logs, once per change, why each account cannot send. What heals by itself (rate limits, 5xx,
     network) is logged and waited out, the next poll not before Revor's ``Retry-After``; what does not (400, 401, 403,
-    a connection that is missing or has no key) fails the task at once, without retries. Deferred gates of one
-    connection and interval share one request per interval on Airflow 3.3+.
+    a connection that has no key) fails the task at once, without retries. A connection that Airflow does not find is
+    waited out for five minutes; then the task fails, and Airflow's ``retries`` apply. Deferred gates of one connection
+    and interval share one request per interval on Airflow 3.3+.
 
-    In ``reschedule`` mode each poll is a process of its own, which tells what it waits for anew.
-    ``exponential_backoff`` has no effect on a deferred gate.
+    In ``reschedule`` mode each poll is a process of its own, which logs again what it waits for; while the connection
+    is not found, the process keeps its worker. ``exponential_backoff`` has no effect on a deferred gate.
 
     Source: ``GET /api/v1/connect/accounts`` — List Connect Accounts.
 

@@ -27,9 +27,9 @@ class OutreachJobSensor(WaitingSensor):
     Wait until an outreach job has succeeded.
 
     A job that failed or was cancelled fails the task at once, without retries: it ends only once. Statuses that are not
-    known here count as still running. A job that is scheduled is not looked at before its time. What heals by itself
-    (rate limits, 5xx, network) is logged and waited out; what does not (400, 401, 403, 404, a connection that is
-    missing or has no key) fails the task.
+    known here count as still running. A scheduled job is looked at at its time, and once an hour before. What heals by
+    itself (rate limits, 5xx, network) is logged and waited out; what does not (400, 401, 403, 404, a connection that
+    has no key) fails the task. A connection that Airflow does not find is waited out for five minutes.
 
     Pushes the job's dict, which holds nothing of the message.
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_revor.version_compat import Log
-
-# Seconds; all who share the watcher's looks wait for the store.
-_RECALL_TIMEOUT = 10.0
 
 
 class WatcherMemory:
@@ -35,9 +31,9 @@ class WatcherMemory:
         if not self._store:
             return None, 0.0
         try:
-            async with asyncio.timeout(_RECALL_TIMEOUT):
-                sendable = await self._store.aget(self._sendable_key)
-                not_before = float(await self._store.aget(self._not_before_key) or 0)
+            # However long it takes: a triggerer that has just started may need many seconds.
+            sendable = await self._store.aget(self._sendable_key)
+            not_before = float(await self._store.aget(self._not_before_key) or 0)
         except Exception as e:
             self._forgetful(e)
             return None, 0.0

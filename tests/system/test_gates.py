@@ -29,6 +29,7 @@ DAGS = {
     "faults": (20, 1),
     "revoked": (10, 1),
     "deleted": (10, 1),
+    "keyless": (3, 1),
     "secrets": (3, 1),
 }
 
@@ -248,18 +249,36 @@ def test_a_revoked_key_fails_every_gate_without_retries(cluster, sandbox):
         assert "api_key_invalid" in log
 
 
-def test_a_deleted_connection_fails_every_gate_without_retries(cluster, sandbox):
-    gates, _ = DAGS["deleted"]
+def test_gates_wait_for_a_deleted_connection_to_come_back(cluster, sandbox):
+    gates, interval = DAGS["deleted"]
     defer(cluster, sandbox, "deleted")
 
     cluster.api("DELETE", "/connections/deleted")
-    cluster.wait_for_states("deleted", {"failed": gates})
+    logged = "There is no Airflow connection 'deleted'"
+    cluster.wait_until(
+        lambda: all(logged in cluster.task_log("deleted", task_id) for task_id in cluster.tasks("deleted")),
+        "each gate to log that the connection is missing",
+    )
+    time.sleep(5 * interval)
+    flip(sandbox)
+    cluster.api("POST", "/connections", connection_id="deleted", **sandbox.connection)
+    cluster.wait_for_states("deleted", {"success": gates})
 
     for task_id, task in cluster.tasks("deleted").items():
         assert task["try_number"] == 1
-        log = cluster.task_log("deleted", task_id)
-        assert "RevorConfigurationError" in log
-        assert "There is no Airflow connection 'deleted'" in log
+        assert cluster.task_log("deleted", task_id).count(logged) == 1
+
+
+def test_gates_fail_at_once_if_the_connection_loses_its_key(cluster, sandbox):
+    gates, _ = DAGS["keyless"]
+    defer(cluster, sandbox, "keyless")
+
+    cluster.api("PATCH", "/connections/keyless", **{**sandbox.connection, "connection_id": "keyless", "password": ""})
+    cluster.wait_for_states("keyless", {"failed": gates})
+
+    for task_id, task in cluster.tasks("keyless").items():
+        assert task["try_number"] == 1
+        assert "RevorConfigurationError" in cluster.task_log("keyless", task_id)
 
 
 def test_no_secret_and_no_personal_data_is_left_behind(cluster, sandbox):

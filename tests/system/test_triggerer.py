@@ -50,6 +50,13 @@ with DAG("beside_watchers", schedule=None):
     for number in range(5):
         SendableAccountSensor(task_id=f"gate_{{number:02}}", channel="email", **COMMON)
 
+for name, channel in [("first", "email"), ("joining", "linkedin")]:
+    with DAG(name, schedule=None):
+        for number in range(5):
+            SendableAccountSensor(
+                task_id=f"gate_{{number}}", channel=channel, poke_interval=600, timeout=60, start_from_trigger=True
+            )
+
 for name, gates in [("early", 1), ("late", {LATE_GATES})]:
     with DAG(name, schedule=None):
         for number in range(gates):
@@ -133,6 +140,34 @@ def test_watchers_tell_each_change_once_and_share_the_poll(cluster, sandbox):
     ]
     assert len(asset_events(cluster, "revor_account_blocked")) == 1
     assert len(asset_events(cluster, "revor_email_ready")) == 1
+
+
+# No other gate or watcher of this interval has looked.
+def test_gates_that_join_find_at_once_an_account_that_can_send_already(cluster, sandbox):
+    sandbox.reconnect("acc_linkedin_anna")
+    for trigger in ("first", "joining"):
+        cluster.trigger(trigger)
+        cluster.wait_until(lambda name=trigger: len(cluster.started_triggers(name)) == 5, "the triggers to run")
+    cluster.wait_for_states("joining", {"success": 5}, timeout=50)
+    assert cluster.xcoms("joining", "account_id") == {f"gate_{number}": "acc_linkedin_anna" for number in range(5)}
+    # Those that were there before have looked, too, and go on to the end of their time.
+    cluster.wait_for_states("first", {"failed": 5})
+
+
+def test_a_watchers_retry_after_outlasts_a_restart_of_the_triggerer(cluster, sandbox):
+    sandbox.fail(429, retry_after=60, times=1)
+    some_polls(sandbox, 1)
+    cluster.wait_until(
+        lambda: cluster.sql("SELECT 1 FROM asset_state_store WHERE key LIKE '%not_before'"), "the watchers to remember"
+    )
+    limited = [record for record in sandbox.requests if record.status == 429]
+    (triggerer,) = cluster.triggerers
+    triggerer.kill()
+    sandbox.reset_requests()
+    cluster.start_triggerer()
+    sandbox.wait_for_requests(1, timeout=180)
+    again = sandbox.requests[0].received_at - limited[0].received_at
+    assert 60 <= again.total_seconds() <= 120
 
 
 def test_pure_gates_never_touch_a_worker(cluster, sandbox):
