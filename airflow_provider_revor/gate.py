@@ -14,17 +14,14 @@ from functools import cached_property
 from airflow_provider_revor.api.accounts import Channel, ConnectAccount, is_nothing, parse_channel
 from airflow_provider_revor.api.checks import parse_id
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
+from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.selection import Strategy, choose, explain_blocked, sticky_digest
-from airflow_provider_revor.waiting import shown
 
 # What each poll is to learn, as in "Could not learn …".
 ACCOUNTS_SUBJECT = "which accounts can send"
 
 _MOST_EXPLAINED = 20
-
-# Characters: 20 accounts of Revor's take half of it.
-_LONGEST_EXPLANATION = 6_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +124,10 @@ class Snapshot(list[ConnectAccount]):
         if kind not in self._views:
             found = self if account_id is None else self._by_id.get(account_id, [])
             if channel is not None and account_id is not None and found and found[0].channel != channel:
+                theirs = clean_id(found[0].channel)
                 raise RevorValueError(
-                    f"Account {shown(account_id)} is of the channel {shown(found[0].channel)}, so it can never send on "
-                    f"{channel}: give the gate that channel, or another account."
+                    f"Account {clean_id(account_id)} is of the channel {theirs}, so it can never send on {channel}: "
+                    "give the gate that channel, or another account."
                 )
             fitting = [account for account in found if channel in (None, account.channel)]
             self._views[kind] = _View(channel, account_id, fitting)
@@ -161,6 +159,5 @@ class _View:
         if not self.candidates and self.account_id is None:
             return f"No {kind} is connected at all: connect one at {CONNECT_ACCOUNTS_URL}."
         if not self.candidates:
-            return f"Account {shown(self.account_id)} is not connected: connect it at {CONNECT_ACCOUNTS_URL}."
-        why = explain_blocked(self.candidates, _MOST_EXPLAINED)
-        return f"No {kind} can send yet. {shown(why, _LONGEST_EXPLANATION)}."
+            return f"Account {clean_id(self.account_id)} is not connected: connect it at {CONNECT_ACCOUNTS_URL}."
+        return f"No {kind} can send yet. {explain_blocked(self.candidates, _MOST_EXPLAINED)}."

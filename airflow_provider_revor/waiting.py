@@ -186,14 +186,3 @@ class WaitLog:
 def _without_numbers(text: str, request_id: str | None) -> str:
     """Return a message without what differs each time: the request id, ports, addresses, times."""
     return re.sub(r"0x[0-9a-f]+|\d+", "#", text.replace(request_id, "") if request_id else text)
-
-
-def shown(text: object, most: int = 100) -> str:
-    """
-    Return what a peer or a template said as a log may show it: on one line, and cut where it is too long.
-
-    :param text: What was said.
-    :param most: The most characters of it.
-    """
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)[: most + 1]).split())
-    return line if len(line) <= most else f"{line[:most]}…"

@@ -20,7 +20,6 @@ from airflow_provider_revor.waiting import (
     first_pause,
     job_pause,
     seconds,
-    shown,
     time_left,
 )
 
@@ -229,17 +228,3 @@ def test_another_reason_is_news_even_if_its_class_is_the_same(told):
 def test_a_request_id_is_no_reason(told):
     ids = ("req_a1", "req_bc", "d0ff-77aa")
     assert len(trouble(told, *(e.RevorResponseError(f"12 bytes of text/html [{x}]", request_id=x) for x in ids))) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        pytest.param("acc_1", "acc_1", id="plain"),
-        pytest.param("a\nERROR: b\x1b[31m\u2028c", "a ERROR: b [31m c", id="one line"),
-        pytest.param("x" * 400_000, "x" * 100 + "…", id="bounded"),
-        pytest.param(None, "None", id="none"),
-        pytest.param("\ud800", "", id="half a pair"),
-    ],
-)
-def test_what_a_peer_says_is_shown_on_one_line_and_bounded(text, line):
-    assert shown(text) == line

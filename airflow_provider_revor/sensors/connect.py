@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
 from airflow_provider_revor.api.accounts import parse_channel
+from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.gate import ACCOUNTS_SUBJECT, Gate
 from airflow_provider_revor.hooks.revor import RevorHook
@@ -149,7 +150,7 @@ class SendableAccountSensor(WaitingSensor):
             return False
         self._wait_out(None)
         if account := gate.find(accounts):
-            self.log.info("Account %s can send on %s.", account.account_id, account.channel)
+            self.log.info("Account %s can send on %s.", account.label, clean_id(account.channel))
             return PokeReturnValue(is_done=True, xcom_value=self._hand_over(context, account.as_dict()))
         self._wait_log.waiting(gate.explain(accounts))
         return False

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
+from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorValueError
 from airflow_provider_revor.gate import ACCOUNTS_SUBJECT, Gate
 from airflow_provider_revor.selection import Strategy
@@ -26,7 +27,6 @@ from airflow_provider_revor.waiting import (
     Misses,
     WaitLog,
     seconds,
-    shown,
 )
 
 # Seconds after which Airflow has stored an event that a trigger has fired: the triggerer hands them on once a second.
@@ -155,7 +155,7 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
                 elif poll is unchanged:
                     continue
                 elif account := gate.find(poll):
-                    self.log.info("Account %s can send on %s.", shown(account.account_id), shown(account.channel))
+                    self.log.info("Account %s can send on %s.", account.label, clean_id(account.channel))
                     return {"status": "success", "account": account.as_dict()}
                 else:
                     wait_log.waiting(gate.explain(poll))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
+from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.triggers.polling import polls
 from airflow_provider_revor.triggers.waiting import DiscreetEvent, TaskWait
-from airflow_provider_revor.waiting import Misses, WaitLog, first_pause, job_pause, shown
+from airflow_provider_revor.waiting import Misses, WaitLog, first_pause, job_pause
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
@@ -95,7 +96,7 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
                     return self.failed(poll)
                 wait_log.trouble(poll)
             elif poll.ended:
-                self.log.info("Outreach job %s is %s.", shown(poll.id), shown(poll.status))
+                self.log.info("Outreach job %s is %s.", clean_id(poll.id), clean_id(poll.status))
                 return {"status": "failed" if poll.failed else "success", "job": poll.as_dict()}
             else:
                 wait_log.waiting(poll.standing)

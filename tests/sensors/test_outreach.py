@@ -200,7 +200,7 @@ def test_a_sensor_ends_the_same_in_every_mode(world_of, wait, situation):
         assert type(ended.value) is end
         if end is e.RevorJobFailedError and situation != "it fails without a word":
             assert ended.value.code == "mailbox_full"
-            assert "clear the task that made it" in str(ended.value) or "sends anew" in str(ended.value)
+            assert "clear the task that created" in str(ended.value) or "sends again" in str(ended.value)
     # At most one look per interval; none before its time, or long after the time is up.
     looks = world.looked_at
     assert all(after - before >= 60 for before, after in pairwise(looks))
