@@ -1,42 +1,116 @@
-"""The suite on every Airflow that the provider supports: ``make test-matrix``, or ``nox -s "tests(3.1)"``."""
+"""
+The tests on every Airflow and Python that the provider supports: ``make test-matrix``, or ``nox -s "tests(3.1)"``.
+
+``make test`` runs the newest stable Airflow on Python 3.11 with the pinned versions of constraints.txt.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from pathlib import Path
 
 import nox
 
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = True
+# pyenv's shims run only the Pythons that are selected.
+os.environ.setdefault("PYENV_VERSION", "3.11:3.12:3.13")
 
-# The newest patch of each, and the day until which its dependencies are resolved: an older Airflow breaks with
-# today's pydantic, FastAPI and Starlette, so each gets what there was when it was released.
-AIRFLOWS = {
-    "2.11": ("2.11.2", "2026-03-16"),
-    "3.0": ("3.0.6", "2025-08-31"),
-    "3.1": ("3.1.8", "2026-03-13"),
-    "3.2": ("3.2.2", "2026-05-31"),
-    "3.3": ("3.3.2", "2026-09-19"),
+PARALLEL = ("-n", "logical", "--maxprocesses", "8", "--dist", "loadgroup")
+
+# These do not depend on Airflow. They run three times: on the newest stable Airflow with Python 3.11 (``make test``)
+# and 3.13, and with the lowest versions. Whatever is not listed runs in every session.
+INDEPENDENT_OF_AIRFLOW = (
+    "tests/api",
+    "tests/faults",
+    "tests/rules",
+    "tests/sandbox",
+    "tests/test_exceptions.py",
+    "tests/test_gate.py",
+    "tests/test_idempotency.py",
+    "tests/test_selection.py",
+)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """
+    What one session of the matrix runs on.
+
+    :param python: the Python.
+    :param airflow: the Airflow, its newest patch.
+    :param day: the day as of which dependencies are resolved: an older Airflow breaks with today's pydantic, FastAPI
+        and Starlette, so each gets the versions of its time.
+    :param everything: whether the tests that do not depend on Airflow run, too.
+    """
+
+    python: str
+    airflow: str
+    day: str | None = None
+    everything: bool = False
+
+
+MATRIX = {
+    "2.11": Environment("3.12", "2.11.2", "2026-03-16"),
+    "3.0": Environment("3.11", "3.0.6", "2025-08-31"),
+    "3.1": Environment("3.13", "3.1.8", "2026-03-13"),
+    "3.2": Environment("3.12", "3.2.2", "2026-05-31"),
+    "3.3": Environment("3.13", "3.3.2", "2026-09-19", everything=True),
+    "3.4": Environment("3.12", "3.4.0b2"),
 }
-# The floor in pyproject.toml came later than Airflow 3.0.6, which so also tests the floor.
+LOWEST = Environment("3.11", "2.11.0", "2025-05-25", everything=True)
+
+# The floor in pyproject.toml is newer than Airflow 2.11.0 and 3.0.6, which so also test the floor.
 COMPAT = "apache-airflow-providers-common-compat"
 COMPAT_FLOOR_DAY = "2026-01-18"
 
 
 @nox.session
-@nox.parametrize("airflow", [nox.param(name, id=name) for name in AIRFLOWS])
-def tests(session: nox.Session, airflow: str) -> None:
-    version, day = AIRFLOWS[airflow]
-    compat_day = max(day, COMPAT_FLOOR_DAY)
+@nox.parametrize(
+    ["python", "name"], [nox.param(environment.python, name, id=name) for name, environment in MATRIX.items()]
+)
+def tests(session: nox.Session, name: str) -> None:
+    environment = MATRIX[name]
+    install(session, environment)
+    run(session, environment)
+
+
+@nox.session(python=LOWEST.python)
+def lowest(session: nox.Session) -> None:
+    """The lowest versions that pyproject.toml allows. The tools of the tests are of that day, but not the lowest."""
+    pins = Path(session.create_tmp(), "lowest.txt")
+    session.run(
+        *("uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--extra=sandbox", *as_of(LOWEST)),
+        *("--no-header", "--no-annotate", f"--python={session.virtualenv.location}", f"--output-file={pins}"),
+        "pyproject.toml",
+        external=True,
+    )
+    install(session, LOWEST, f"--constraints={pins}")
+    run(session, LOWEST)
+
+
+def install(session: nox.Session, environment: Environment, *options: str) -> None:
     session.install(
-        f"--exclude-newer={day}",
-        f"--exclude-newer-package={COMPAT}={compat_day}",
+        *as_of(environment),
+        *options,
         "--group=test",
         "-e",
         ".[sandbox]",
-        f"apache-airflow=={version}",
+        f"apache-airflow=={environment.airflow}",
         silent=False,
     )
+
+
+def as_of(environment: Environment) -> list[str]:
+    if environment.day is None:
+        return []
+    compat_day = max(environment.day, COMPAT_FLOOR_DAY)
+    return [f"--exclude-newer={environment.day}", f"--exclude-newer-package={COMPAT}={compat_day}"]
+
+
+def run(session: nox.Session, environment: Environment) -> None:
     # A run inside a run must not find the outer one's Airflow.
     session.env["AIRFLOW_HOME"] = os.path.join(session.create_tmp(), "airflow")
-    session.run("pytest", *session.posargs)
+    ignored = [] if environment.everything else [f"--ignore={path}" for path in INDEPENDENT_OF_AIRFLOW]
+    session.run("pytest", *PARALLEL, *ignored, *session.posargs)

@@ -32,6 +32,34 @@ os.environ.update(
     AIRFLOW__CORE__UNIT_TEST_MODE="False",
 )
 
+# Session and module fixtures that take many seconds: what needs one stays on one of xdist's workers.
+COSTLY_FIXTURES = ("airflow_db", "wheel")
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in COSTLY_FIXTURES:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """Escape lone surrogates, which some tests send and log: xdist's workers cannot report them."""
+    return _without_surrogates((yield))
+
+
+def _without_surrogates(value):
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case list() | tuple():
+            return type(value)(map(_without_surrogates, value))
+        case dict():
+            return {key: _without_surrogates(item) for key, item in value.items()}
+    return value
+
 
 @pytest.fixture(scope="session")
 def airflow_db() -> None:

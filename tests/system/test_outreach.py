@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 from system.airflow_cluster import AirflowCluster
+from system.length import by_length
 
 from airflow_provider_revor.sandbox.server import Sandbox
 from airflow_provider_revor.selection import pick_account
@@ -19,9 +20,9 @@ pytestmark = [
     pytest.mark.skipif(not START_FROM_TRIGGER, reason="a trigger is told of its task's end on Airflow 3.3+"),
 ]
 
-ROUNDS = 30
-MAPPED = 50
-CRASHES = 3
+ROUNDS = by_length(10, 30)
+MAPPED = by_length(20, 50)
+CRASHES = by_length(2, 3)
 
 # In whatever is personal or secret: recipients, messages, account identifiers, sticky keys and the API key.
 CANARY = "canary-7d40b2e9"
