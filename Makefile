@@ -17,10 +17,11 @@ demo: $(VENV)/.demo ## Watch a real Airflow wait for an account that can send, a
 test: $(VENV)/.dev ## Run the tests on the newest Airflow
 	@$(BIN)/pytest $(PARALLEL)
 
-lint: $(VENV)/.dev ## Check style, types and security
+lint: $(VENV)/.dev ## Check style, types, spelling and security
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/codespell
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive airflow_provider_revor
 
 format: $(VENV)/.dev ## Put the code into shape
@@ -34,7 +35,7 @@ test-system: $(VENV)/.dev ## Run the tests that take every component of a real A
 	@LONG=$(LONG) $(BIN)/pytest -m system
 
 test-matrix: $(VENV)/.dev ## Run the tests on Airflow 2.11 to 3.4 (beta), Python 3.11 to 3.13, and the lowest versions
-	@$(BIN)/nox
+	@$(BIN)/nox $(if $(SESSION),--session "$(SESSION)")
 
 bench: $(VENV)/.dev ## Measure what waiting costs, beside HttpSensor (an hour)
 	@$(BIN)/python benchmarks/bench_gates.py

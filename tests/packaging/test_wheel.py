@@ -10,21 +10,12 @@ import zipfile
 from importlib.metadata import distributions
 
 import pytest
-from project import ROOT
 
 pytestmark = pytest.mark.wheel
 
 
 def run(*command, **kwargs):
     return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, **kwargs).stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "uv", "build", "--wheel", "--out-dir", out, ROOT)
-    (built,) = out.glob("airflow_provider_revor-*.whl")
-    return built
 
 
 @pytest.fixture(scope="module")

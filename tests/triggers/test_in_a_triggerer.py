@@ -6,7 +6,6 @@ import asyncio
 import socket
 import threading
 
-import msgspec
 import pytest
 
 from airflow_provider_revor.triggers.looks import Looks
@@ -17,6 +16,7 @@ pytestmark = pytest.mark.skipif(not ASSET_WATCHERS, reason="triggers of Airflow 
 
 def serve(connection: socket.socket, answer: dict) -> None:
     """Be the supervisor: give the connection to whoever asks for one."""
+    import msgspec  # which Airflow 2 does not bring
     from airflow.sdk.execution_time.comms import _ResponseFrame
 
     with connection, connection.makefile("rb") as requests:
