@@ -20,9 +20,10 @@ def test_an_example_is_shown_as_it_is(path):
     assert SHOWN[path] == (ROOT / path).read_text()
 
 
-def test_every_target_that_it_names_is_there():
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_every_target_that_it_names_is_there(name):
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`make ([a-z-]+)`", README)) <= targets
+    assert set(re.findall(r"(?:`|\$ )make ([a-z-]+)", (ROOT / name).read_text())) <= targets
 
 
 def test_the_use_of_the_hook_works(revor_sandbox):
@@ -60,7 +61,10 @@ def test_the_test_with_the_fixture_works(dag_file, revor_sandbox):
     names["test_the_gate_waits_for_a_person"](revor_sandbox)
 
 
-@pytest.mark.parametrize("name", ["README.md", "SECURITY.md", "CHANGELOG.md", "docs/benchmarks.md", "docs/faults.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/benchmarks.md", "docs/faults.md"],
+)
 def test_what_is_linked_is_there(name):
     page = ROOT / name
     for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text()):
