@@ -9,6 +9,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("psycopg2", reason="PostgreSQL's driver is not installed")
+
 from cluster.celery_cluster import CeleryCluster
 
 from airflow_provider_revor.sandbox.server import Sandbox
