@@ -27,8 +27,6 @@ INDEPENDENT_OF_AIRFLOW = (
     "tests/rules",
     "tests/sandbox",
     "tests/test_exceptions.py",
-    "tests/test_gate.py",
-    "tests/test_idempotency.py",
     "tests/test_selection.py",
 )
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_revor.exceptions import RevorError
+from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, spread
 from airflow_provider_revor.version_compat import RETRY_POLICIES
-from airflow_provider_revor.waiting import LONGEST_PAUSE, spread
 
 if not RETRY_POLICIES:
     raise ImportError(

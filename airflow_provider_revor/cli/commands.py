@@ -13,7 +13,7 @@ from airflow_provider_revor.api.answers import plain_text
 from airflow_provider_revor.cli.connecting import CommandLineHook
 from airflow_provider_revor.cli.output import print_error, print_rows
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError, RevorValueError
-from airflow_provider_revor.gate import Gate
+from airflow_provider_revor.rules.gate import Gate
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.accounts import ConnectAccount
@@ -92,7 +92,7 @@ def job(args: Namespace) -> int:
 @_command
 def key(args: Namespace) -> int:
     """Print the idempotency key of a message."""
-    from airflow_provider_revor.idempotency import attempt_key, task_key
+    from airflow_provider_revor.rules.keys import attempt_key, task_key
 
     recipient = {"address": args.address, "profile_url": args.profile_url, "phone": args.phone}
     if sum(value is not None for value in recipient.values()) != 1:

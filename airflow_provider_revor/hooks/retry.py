@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_revor.exceptions import RevorConnectionError, RevorRateLimitError, RevorTransientError
-from airflow_provider_revor.waiting import spread
+from airflow_provider_revor.rules.pauses import spread
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState

@@ -13,16 +13,17 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.api.checks import interval_bounds
 from airflow_provider_revor.api.outreach import OutreachJob, job_from_dict
-from airflow_provider_revor.exceptions import RevorJobTimeoutError, RevorTransientError, error_from_dict
+from airflow_provider_revor.exceptions import RevorError, RevorJobTimeoutError, RevorTransientError, error_from_dict
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.idempotency import digest, fixed_choice, person, task_key
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender
+from airflow_provider_revor.progress import WaitLog
+from airflow_provider_revor.rules.keys import digest, fixed_choice, person, task_key
+from airflow_provider_revor.rules.pauses import Misses, deferral_timeout, job_pause, seconds, time_left
 from airflow_provider_revor.rules.sending import Try
 from airflow_provider_revor.templates import is_known
 from airflow_provider_revor.typing import BaseOperatorArgs
 from airflow_provider_revor.version_compat import COUNTS_CLEARS
-from airflow_provider_revor.waiting import TRIGGERER_GRACE, WaitLog, job_pause, seconds, time_left
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -83,10 +84,10 @@ class OutreachOperator(BaseOperator):
         self.idempotency_key = idempotency_key
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
-        self.poke_interval = seconds(poke_interval)
+        self.poke_interval = seconds(poke_interval, "poke_interval")
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
-        self.timeout = seconds(timeout)
+        self.timeout = seconds(timeout, "timeout")
         self._job_id: str | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -188,17 +189,21 @@ class OutreachOperator(BaseOperator):
 
     def _wait(self, job: OutreachJob, began: float) -> OutreachJob:
         wait_log = WaitLog(self.log, f"how outreach job {job.id} stands")
+        misses = Misses()
         poll: OutreachJob | Exception = job
         while (left := began + self.timeout - time.time()) > 0:
             time.sleep(min(job_pause(poll, self.poke_interval, time.time()), left))
             try:
-                # A new hook each time, without retries: a new key is used, and the next look is the retry.
-                with RevorHook(self.revor_conn_id, max_retries=0) as hook:
+                # A new hook each time, so that a changed key is used.
+                with RevorHook.for_polling(self.revor_conn_id) as hook:
                     poll = hook.get_outreach_job(job.id)
-            except RevorTransientError as e:
-                wait_log.trouble(e)
+            except RevorError as e:
                 poll = e
+                if not misses.bears_with(e, time.monotonic()) and not isinstance(e, RevorTransientError):
+                    raise
+                wait_log.trouble(e)
                 continue
+            misses.bears_with(poll, time.monotonic())
             if poll.ended:
                 return poll
             wait_log.waiting(poll.standing)
@@ -219,7 +224,7 @@ class OutreachOperator(BaseOperator):
                 deadline_status=status,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=left + TRIGGERER_GRACE),
+            timeout=deferral_timeout(left),
         )
 
     def _conclude(self, job: OutreachJob) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_revor.exceptions import RevorError, RevorNotFoundError, RevorResponseError
-from airflow_provider_revor.idempotency import attempt_key, digest
+from airflow_provider_revor.rules.keys import attempt_key, digest
 from airflow_provider_revor.rules.sending import Attempt, Found, Get, Try, find_or_send
 
 if TYPE_CHECKING:

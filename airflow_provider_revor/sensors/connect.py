@@ -12,13 +12,13 @@ from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 from airflow_provider_revor.api.accounts import parse_channel
 from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorError
-from airflow_provider_revor.gate import ACCOUNTS_SUBJECT, Gate
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.rules.gate import ACCOUNTS_SUBJECT, Gate
+from airflow_provider_revor.rules.pauses import asked_pause
 from airflow_provider_revor.selection import Strategy, sticky_digest
-from airflow_provider_revor.sensors.waiting import WaitingSensor
+from airflow_provider_revor.sensors.base import WaitingSensor
 from airflow_provider_revor.templates import is_literal
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
-from airflow_provider_revor.waiting import asked_pause
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -140,9 +140,7 @@ class SendableAccountSensor(WaitingSensor):
         gate = self._gate()
         self._not_before = None
         try:
-            # No retries: the next poke is the retry, and a limit that is shared is best left alone. A new hook each
-            # time, so that a new key is used and a deleted connection noticed.
-            with RevorHook(str(self.revor_conn_id), max_retries=0) as hook:
+            with RevorHook.for_polling(str(self.revor_conn_id)) as hook:
                 accounts = hook.list_connect_accounts()
         except RevorError as e:
             self._wait_out(e)

@@ -11,9 +11,9 @@ from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 from airflow_provider_revor.api.outreach import OutreachJob, job_from_dict, job_request
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.sensors.waiting import WaitingSensor
+from airflow_provider_revor.rules.pauses import job_pause
+from airflow_provider_revor.sensors.base import WaitingSensor
 from airflow_provider_revor.templates import is_literal
-from airflow_provider_revor.waiting import job_pause
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -75,8 +75,7 @@ class OutreachJobSensor(WaitingSensor):
         """
         self._not_before = None
         try:
-            # No retries: the next poke is the retry. A new hook each time, so that a new key is used.
-            with RevorHook(str(self.revor_conn_id), max_retries=0) as hook:
+            with RevorHook.for_polling(str(self.revor_conn_id)) as hook:
                 job = hook.get_outreach_job(str(self.job_id))
         except RevorError as e:
             self._wait_out(e)

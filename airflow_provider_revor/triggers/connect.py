@@ -12,22 +12,16 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorValueError
-from airflow_provider_revor.gate import ACCOUNTS_SUBJECT, Gate
+from airflow_provider_revor.progress import WaitLog
+from airflow_provider_revor.rules.gate import ACCOUNTS_SUBJECT, Gate
+from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL, DeadlineStatus, Misses, seconds
 from airflow_provider_revor.selection import Strategy
+from airflow_provider_revor.triggers.base import DiscreetEvent, TaskWait
 from airflow_provider_revor.triggers.changes import Becomes, Changes
 from airflow_provider_revor.triggers.looks import Poll
 from airflow_provider_revor.triggers.memory import WatcherMemory
 from airflow_provider_revor.triggers.polling import AccountPolls
-from airflow_provider_revor.triggers.waiting import DiscreetEvent, TaskWait
 from airflow_provider_revor.version_compat import ASSET_WATCHERS, START_FROM_TRIGGER, EventTrigger, SharedPollTrigger
-from airflow_provider_revor.waiting import (
-    LONGEST_PAUSE,
-    MIN_POKE_INTERVAL,
-    DeadlineStatus,
-    Misses,
-    WaitLog,
-    seconds,
-)
 
 # Seconds after which Airflow has stored an event that a trigger has fired: the triggerer hands them on once a second.
 _UNTIL_STORED = 3.0

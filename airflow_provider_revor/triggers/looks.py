@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from airflow_provider_revor.exceptions import RevorTransientError
-from airflow_provider_revor.gate import Snapshot
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.waiting import LONGEST_PAUSE, MIN_POKE_INTERVAL, spread
+from airflow_provider_revor.rules.gate import Snapshot
+from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL, spread
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.accounts import ConnectAccount
@@ -131,8 +131,7 @@ class Looks:
 
     async def _look(self) -> Look:
         poll: Poll
-        # No retries: the next look is the retry, and a limit that is shared is best left alone.
-        hook = RevorHook(self._revor_conn_id, max_retries=0)
+        hook = RevorHook.for_polling(self._revor_conn_id)
         try:
             async with hook:
                 poll = await hook.alist_connect_accounts()

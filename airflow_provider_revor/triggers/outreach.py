@@ -10,15 +10,16 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.progress import WaitLog
+from airflow_provider_revor.rules.pauses import Misses, first_pause, job_pause
+from airflow_provider_revor.triggers.base import DiscreetEvent, TaskWait
 from airflow_provider_revor.triggers.polling import polls
-from airflow_provider_revor.triggers.waiting import DiscreetEvent, TaskWait
-from airflow_provider_revor.waiting import Misses, WaitLog, first_pause, job_pause
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
     from airflow_provider_revor.api.outreach import OutreachJob
-    from airflow_provider_revor.waiting import DeadlineStatus
+    from airflow_provider_revor.rules.pauses import DeadlineStatus
 
 
 class OutreachJobTrigger(TaskWait, BaseTrigger):
@@ -103,8 +104,7 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
         raise RuntimeError("The stream of polls has ended, which it never does by itself.")
 
     async def _look(self) -> OutreachJob:
-        # No retries: the next look is the retry. A new hook each time, so that a new key is used.
-        async with RevorHook(self.revor_conn_id, max_retries=0) as hook:
+        async with RevorHook.for_polling(self.revor_conn_id) as hook:
             return await hook.aget_outreach_job(self.job_id)
 
     def _pause(self, poll: OutreachJob | Exception) -> float:

@@ -7,8 +7,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_revor.rules.pauses import first_pause
 from airflow_provider_revor.triggers.looks import Looks, Poll
-from airflow_provider_revor.waiting import first_pause
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent

@@ -11,7 +11,7 @@ from airflow.utils import yaml
 
 from airflow_provider_revor.__main__ import main
 from airflow_provider_revor.cli.definition import COMMANDS
-from airflow_provider_revor.idempotency import attempt_key, task_key
+from airflow_provider_revor.rules.keys import attempt_key, task_key
 from airflow_provider_revor.version_compat import CLI_COMMANDS
 
 ACCOUNTS = [

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.waiting import LONGEST_PAUSE, MIN_POKE_INTERVAL
+from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL
 
 INTERVALS = 1_000
 # Seconds: the clock's fractions, and a thousand times the time that a poll itself takes.

@@ -21,9 +21,9 @@ from outreach_tasks import EMAIL, LIKE, ROOT, Store, both, context, dispatch, ke
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.idempotency import person
 from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
+from airflow_provider_revor.rules.keys import person
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
 

@@ -12,8 +12,8 @@ from factories import job
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.outreach import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.progress import WaitLog
 from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
-from airflow_provider_revor.waiting import WaitLog
 
 RUNNING, DONE = job(status="running", result=None), job()
 FAILED = job(status="failed", result=None, error={"code": "mailbox_full", "message": "Full.", "retryable": True})

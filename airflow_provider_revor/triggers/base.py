@@ -13,7 +13,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError
 
 if TYPE_CHECKING:
-    from airflow_provider_revor.waiting import DeadlineStatus
+    from airflow_provider_revor.rules.pauses import DeadlineStatus
 
 # A worker may report a task's end some seconds late ([workers] min_heartbeat_interval). A task that its trigger resumes
 # before the scheduler has read that report is taken for killed, and failed: no trigger fires so soon after a deferral.

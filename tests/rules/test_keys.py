@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_revor.api.wire import Request
-from airflow_provider_revor.idempotency import attempt_key, fixed_choice, person, task_key
+from airflow_provider_revor.rules.keys import attempt_key, fixed_choice, person, task_key
 
 PROFILE = "https://www.linkedin.com/in/ada"
 
@@ -78,7 +78,7 @@ def test_fixed_choices_are_spread():
 
 def test_keys_are_the_same_in_every_process():
     made = "; ".join(f"print(task_key('d', 'r', {task!r}, {{{by!r}: {who!r}}}))" for task, by, who in PINNED.values())
-    code = f"from airflow_provider_revor.idempotency import task_key; {made}"
+    code = f"from airflow_provider_revor.rules.keys import task_key; {made}"
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.split() == list(PINNED)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_revor.exceptions import RevorConnectionError, RevorRateLimitError
-from airflow_provider_revor.gate import ACCOUNTS_SUBJECT, Gate
-from airflow_provider_revor.waiting import WaitLog
+from airflow_provider_revor.progress import WaitLog
+from airflow_provider_revor.rules.gate import ACCOUNTS_SUBJECT, Gate
 
 ANY, EMAIL, THAT = Gate.of(None, None), Gate.of("email", None), Gate.of(None, "acc_2")
 

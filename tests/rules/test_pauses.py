@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.outreach import OutreachJob
-from airflow_provider_revor.waiting import (
+from airflow_provider_revor.progress import WaitLog
+from airflow_provider_revor.rules.pauses import (
     Misses,
-    WaitLog,
     asked_pause,
     deferral_timeout,
     first_pause,

@@ -19,7 +19,8 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError, error_from_dict
-from airflow_provider_revor.waiting import MIN_POKE_INTERVAL, Misses, WaitLog, deferral_timeout, seconds, time_left
+from airflow_provider_revor.progress import WaitLog
+from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, deferral_timeout, seconds, time_left
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -1,0 +1,48 @@
+"""Progress logging of everything that waits."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_revor.version_compat import Log
+
+
+class WaitLog:
+    """
+    Logs what is waited for once per change, not once per poll.
+
+    :param log: Where it goes.
+    :param subject: What each poll is to learn, as in "Could not learn …".
+    :param told: The mark of what has been logged already, by the worker before it deferred.
+    """
+
+    def __init__(self, log: Log, subject: str, told: str | None = None) -> None:
+        self._log = log
+        self._subject = subject
+        self.told = told
+
+    def waiting(self, reason: str) -> None:
+        """Log why the wait goes on, if that is news."""
+        if self._is_news(reason):
+            self._log.info("Waiting. %s", reason)
+
+    def trouble(self, error: Exception) -> None:
+        """Log that a poll failed and is waited out, if that is news."""
+        name, code = type(error).__name__, getattr(error, "code", None)
+        # Where Revor gives no code, the text tells one reason from another: refused, certificate expired.
+        reason = code or _without_numbers(str(error), getattr(error, "request_id", None))
+        if self._is_news(f"{name} {getattr(error, 'status_code', None)} {reason}"):
+            self._log.warning("Could not learn %s, waiting on: %s: %s", self._subject, name, error)
+
+    def _is_news(self, what: str) -> bool:
+        mark = hashlib.sha256(what.encode(errors="replace")).hexdigest()[:16]
+        news, self.told = mark != self.told, mark
+        return news
+
+
+def _without_numbers(text: str, request_id: str | None) -> str:
+    """Return a message without what differs each time: the request id, ports, addresses, times."""
+    return re.sub(r"0x[0-9a-f]+|\d+", "#", text.replace(request_id, "") if request_id else text)
