@@ -6,7 +6,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints con
 PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format test-wheel test-system test-matrix bench bench-import bench-decode constraints clean
+.PHONY: help demo test lint format test-wheel test-system test-cluster test-matrix bench bench-import bench-decode constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,11 @@ test-wheel: $(VENV)/.dev ## Build the wheel, install it into a fresh environment
 test-system: $(VENV)/.dev ## Run the tests that take every component of a real Airflow; LONG=1 kills more of it
 	@LONG=$(LONG) $(BIN)/pytest -m system
 
+test-cluster: $(VENV)/.cluster ## Run Airflow on PostgreSQL, Redis and Celery, and kill parts of it
+	@ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 && command -v redis-server > /dev/null \
+		|| { echo "PostgreSQL and Redis are needed: apt-get install postgresql redis-server"; exit 1; }
+	@$(BIN)/pytest -m cluster
+
 test-matrix: $(VENV)/.dev ## Run the tests on Airflow 2.11 to 3.4 (beta), Python 3.11 to 3.13, and the lowest versions
 	@$(BIN)/nox $(if $(SESSION),--session "$(SESSION)")
 
@@ -47,7 +52,7 @@ bench-decode: $(VENV)/.dev ## Measure what decoding a long list costs, beside re
 	@$(BIN)/python benchmarks/bench_decode.py
 
 constraints: $(VENV)/.dev ## Pin the newest versions of everything anew
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra sandbox --group dev \
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra sandbox --group dev --group cluster \
 		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt pyproject.toml
 
 clean: ## Remove what the other targets made
@@ -68,3 +73,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/uv
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/uv
 	@$(INSTALL) --editable '.[sandbox]' --group dev
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.cluster: $(VENV)/.dev
+	@$(INSTALL) --group cluster
+	@touch $@

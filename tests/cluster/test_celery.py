@@ -118,7 +118,7 @@ def test_revor_is_away_for_a_while(cluster, sandbox):
     sandbox.update_account("acc_1", status="credentials", can_send=False)
     cluster.trigger("gates_away")
     wait_in_the_triggerers(cluster, "gates_away", GATES)
-    sandbox.drop(times=None)
+    sandbox.drop(times=1_000)
     sandbox.reset_requests()
     sandbox.wait_for_requests(8, timeout=60)
     assert cluster.states("gates_away") == {"deferred": GATES}
