@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     from airflow_provider_revor.version_compat import Log
 
 
+def from_now(moment: float) -> str:
+    """
+    Return how far away a moment is, in words such as "in 3 hours".
+
+    :param moment: In seconds since the epoch.
+    """
+    import pendulum
+
+    return pendulum.from_timestamp(moment).diff_for_humans()
+
+
 class WaitLog:
     """
     Logs what is waited for once per change, not once per poll.

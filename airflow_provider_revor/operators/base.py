@@ -17,7 +17,7 @@ from airflow_provider_revor.exceptions import RevorError, RevorJobTimeoutError, 
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender
-from airflow_provider_revor.progress import WaitLog
+from airflow_provider_revor.progress import WaitLog, from_now
 from airflow_provider_revor.rules.keys import digest, fixed_choice, person, task_key
 from airflow_provider_revor.rules.pauses import Misses, deferral_timeout, job_pause, seconds, time_left
 from airflow_provider_revor.rules.sending import Try
@@ -182,7 +182,8 @@ class OutreachOperator(BaseOperator):
             )
             job = sender.send_once(_this_try(context, self.retries or 0))
         if not job.ended:
-            self.log.info("%s", job.standing)
+            when = f" It begins {from_now(job.begins_at)}." if job.begins_at and job.begins_at > began else ""
+            self.log.info("%s%s", job.standing, when)
         if self.wait_for_completion and (job.begins_at or began) > began + self.timeout:
             self.log.warning("It is scheduled for %s: this try will not wait so long.", job.scheduled_at)
         return job

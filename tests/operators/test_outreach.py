@@ -432,6 +432,14 @@ def test_what_is_scheduled_beyond_the_timeout_is_told(ready, caplog, monkeypatch
     assert "this try will not wait so long" in caplog.text
 
 
+def test_when_a_job_begins_is_told_in_words(ready, caplog, monkeypatch):
+    monkeypatch.setattr(OutreachDispatchOperator, "log", logging.getLogger("operator"))
+    ready.script_jobs(scheduled_in=3 * 3_600 + 30)
+    with caplog.at_level(logging.INFO, "operator"):
+        dispatch(wait_for_completion=False).execute(context())
+    assert "It begins in 3 hours." in caplog.text
+
+
 def rendered_natively(make):
     """Return a task as a Dag that renders templates to native objects makes it."""
     params = {"id": "4711", "phone": "4915112345678", "text": "42", "yes": "True"}
