@@ -15,9 +15,9 @@ from factories import account
 from virtual import EPOCH, run
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor import gate as gates
 from airflow_provider_revor.api.accounts import ConnectAccount
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.rules import gate as gates
 from airflow_provider_revor.rules.gate import Snapshot
 from airflow_provider_revor.triggers import looks as looking
 from airflow_provider_revor.triggers.connect import SendableAccountEventTrigger, SendableAccountTrigger
