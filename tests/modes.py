@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -18,7 +19,8 @@ def by_rescheduling(sensor, context, world):
     sensor.mode = "reschedule"
     while True:
         try:
-            return sensor.execute(context)
+            # Each time in another process, which knows nothing of the ones before.
+            return copy.deepcopy(sensor).execute(context)
         except Exception as rescheduled:
             if not hasattr(rescheduled, "reschedule_date"):
                 raise

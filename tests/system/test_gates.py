@@ -270,11 +270,12 @@ def test_gates_wait_for_a_deleted_connection_to_come_back(cluster, sandbox):
         assert cluster.task_log("deleted", task_id).count(logged) == 1
 
 
-def test_gates_fail_at_once_if_the_connection_loses_its_key(cluster, sandbox):
+def test_gates_fail_at_once_if_the_connection_holds_no_key_any_more(cluster, sandbox):
     gates, _ = DAGS["keyless"]
     defer(cluster, sandbox, "keyless")
 
-    cluster.api("PATCH", "/connections/keyless", **{**sandbox.connection, "connection_id": "keyless", "password": ""})
+    connection = {**sandbox.connection, "connection_id": "keyless", "password": "no key at all"}
+    cluster.api("PATCH", "/connections/keyless", **connection)
     cluster.wait_for_states("keyless", {"failed": gates})
 
     for task_id, task in cluster.tasks("keyless").items():

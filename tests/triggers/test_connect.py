@@ -148,6 +148,19 @@ def test_what_nobody_foresaw_fails_the_trigger_instead_of_looping(polls, bug):
         events(SendableAccountTrigger(poke_interval=40, deadline=time.time() + 600))
 
 
+@pytest.mark.parametrize("deadline", [None, 4_000_000_000.0])
+def test_a_timeout_within_the_stream_is_not_the_gates_own(polls, deadline):
+    async def broken():
+        raise TimeoutError("theirs")
+        yield
+
+    async def run():
+        return await anext(SendableAccountTrigger(deadline=deadline).filter_shared_stream(broken()))
+
+    with pytest.raises(TimeoutError, match="theirs"):
+        asyncio.run(run())
+
+
 def test_a_channel_that_is_none_ends_the_wait():
     assert payload(SendableAccountTrigger(channel="sms"))["error"]["error"] == "RevorValueError"
 
