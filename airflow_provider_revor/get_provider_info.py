@@ -18,6 +18,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": _modules("airflow_provider_revor.hooks.revor"),
         "operators": _modules(
+            "airflow_provider_revor.operators.cancel",
             "airflow_provider_revor.operators.connect",
             "airflow_provider_revor.operators.outreach",
         ),
@@ -51,6 +52,11 @@ def connection_form() -> dict[str, Any]:
             "placeholders": {"password": "sk-revor-…", "host": "https://revor.ai"},
         },
         "conn-fields": {
+            "api_version": {
+                "label": "API version",
+                "schema": {"type": ["string", "null"], "enum": ["v1", "v2", None]},
+                "description": "v1 or v2. With v2, jobs can be cancelled. Default: v1.",
+            },
             "timeout": {
                 "label": "Timeout (seconds)",
                 "schema": {"type": ["integer", "null"]},

@@ -19,6 +19,9 @@ Strategy = Literal["first", "random", "sticky"]
 _Account = TypeVar("_Account", bound=ConnectAccount | Mapping[str, Any])
 
 # The fields that an account's dict needs to be picked.
+_NOT_NEEDED: dict[str, Any] = dict.fromkeys(
+    ("channel", "name", "account_identifier", "lifecycle_status", "can_receive")
+)
 _NEEDED = {"account_id": str, "status": str, "can_send": bool}
 
 _MOST_EXPLAINED = 5
@@ -127,8 +130,8 @@ def _judge(position: int, account: ConnectAccount | Mapping[str, Any]) -> Connec
                 "Pass the list that ListConnectAccountsOperator pushes."
             )
     # A task may have dropped the fields that are not needed.
-    values: dict[str, Any] = {name: fields.get(name) for name in ConnectAccount.__slots__}
-    return ConnectAccount(**values)
+    values: dict[str, Any] = {name: fields[name] for name in ConnectAccount.__slots__ if name in fields}
+    return ConnectAccount(**{**_NOT_NEEDED, **values})
 
 
 def _sha256(text: str) -> bytes:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
+from airflow_provider_revor.version_compat import COUNTS_CLEARS
 
 ROOT = "https://revor.ai/api/v1/outreach"
 PROFILE = "https://www.linkedin.com/in/dana"
@@ -30,7 +31,12 @@ def like(**kwargs):
 
 
 class Store(dict):
-    """Airflow's task state store, of one task instance."""
+    """Airflow's task state store, of one task instance; a test that makes one is for Airflow 3.3+."""
+
+    def __init__(self):
+        if not COUNTS_CLEARS:
+            pytest.skip("the task state store is new in Airflow 3.3")
+        super().__init__()
 
     def set(self, key, value, *, retention):
         assert retention == timedelta.max

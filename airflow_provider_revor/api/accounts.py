@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_provider_revor.api.answers import Envelope, clean_id
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
+from airflow_provider_revor.api.versions import DEFAULT_VERSION, ApiVersion
 from airflow_provider_revor.api.wire import API_ROOT, Request
 from airflow_provider_revor.exceptions import RevorValueError
 
@@ -42,6 +43,7 @@ class ConnectAccount:
     :param lifecycle_status: Diagnostic only: it explains and never decides.
     :param can_send: Whether it may send messages or act.
     :param can_receive: Whether it may receive or sync.
+    :param api_version: The version of the API that it comes from, whose rule says whether it can send.
     """
 
     account_id: str
@@ -52,11 +54,12 @@ class ConnectAccount:
     lifecycle_status: str
     can_send: bool
     can_receive: bool
+    api_version: str = DEFAULT_VERSION.value
 
     @property
     def sendable(self) -> bool:
-        """Whether it can really send: ``status`` is ``ok`` and ``can_send`` is true."""
-        return self.status == "ok" and self.can_send
+        """Whether it can really send: ``can_send`` is true and, by v1, ``status`` is ``ok``."""
+        return self.can_send and (self.status == "ok" or self.api_version == ApiVersion.V2)
 
     @property
     def blocked_reason(self) -> str | None:
@@ -81,9 +84,12 @@ class ConnectAccount:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON, the fields as the API names them."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        # v1 goes without saying.
+        return fields if self.api_version == DEFAULT_VERSION else {**fields, "api_version": self.api_version}
 
 
+_FIELDS = tuple(name for name in ConnectAccount.__slots__ if name != "api_version")
 # Documented as never null. The one field that may be null, account_identifier, may also be missing.
 _REQUIRED: dict[str, tuple[type, str]] = {
     **dict.fromkeys(("account_id", "channel", "name", "status", "lifecycle_status"), (str, "a string")),
@@ -163,7 +169,8 @@ def _read_account(envelope: Envelope, index: int, item: Any) -> ConnectAccount:
     identifier = item.get("account_identifier")
     if identifier is not None and not isinstance(identifier, str):
         raise envelope.malformed(f"items[{index}].account_identifier", "a string or null", identifier)
-    return ConnectAccount(**{name: item.get(name) for name in ConnectAccount.__slots__})  # type: ignore[arg-type]
+    fields: dict[str, Any] = {name: item.get(name) for name in _FIELDS}
+    return ConnectAccount(**fields, api_version=envelope.version.value)
 
 
 def filter_sendable(accounts: list[ConnectAccount], sendable: bool | str | None) -> list[ConnectAccount]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow_provider_revor.api.errors import NOT_JSON, error_for, technical
 from airflow_provider_revor.api.text import clean_id, plain_text
+from airflow_provider_revor.api.versions import DEFAULT_VERSION, ApiVersion, version_of
 from airflow_provider_revor.api.wire import Request, Response
 from airflow_provider_revor.exceptions import RevorResponseError
 
@@ -35,6 +36,7 @@ class Envelope:
     :param date: The ``Date`` header, in seconds since the epoch by Revor's clock; None if there is none.
     :param conn_id: The Airflow connection, for the messages of errors found later.
     :param status: The HTTP status.
+    :param version: The version of the API that responded.
     """
 
     body: dict[str, Any] = field(repr=False)
@@ -43,6 +45,7 @@ class Envelope:
     date: float | None = None
     conn_id: str = ""
     status: int = 200
+    version: ApiVersion = DEFAULT_VERSION
 
     @property
     def items(self) -> list[Any]:
@@ -102,9 +105,12 @@ def decode(request: Request, response: Response, conn_id: str) -> Envelope:
     if success and not response.content and request.method != "GET":
         return Envelope({}, origin, conn_id=conn_id, status=response.status)
     value = _json(response.content)
-    if success and isinstance(value, dict) and value.get("ok") is True:
+    # v2 may omit `ok`; a member that is documented is then enough.
+    ok = version_of(request.path) is ApiVersion.V2 and "error" not in value if isinstance(value, dict) else False
+    if success and isinstance(value, dict) and value.get("ok", ok) is True:
         date = _date(response.headers.get("date", ""))
-        return Envelope(value, origin, _clock_ahead(date, response.received_at), date, conn_id, response.status)
+        ahead = _clock_ahead(date, response.received_at)
+        return Envelope(value, origin, ahead, date, conn_id, response.status, version_of(request.path))
     raise error_for(origin, response, value, conn_id, retry_after(response))
 
 

@@ -25,6 +25,7 @@ from airflow_provider_revor.api.checks import (
     recipient_of,
 )
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
+from airflow_provider_revor.api.versions import ApiVersion, translate
 from airflow_provider_revor.api.wire import API_ROOT, Request
 from airflow_provider_revor.exceptions import RevorJobError, RevorJobFailedError, RevorValueError
 
@@ -288,6 +289,17 @@ def job_request(job_id: str) -> Request:
         raise RevorValueError(f"job_id is {job_id!r}: it must name an outreach job.")
     name = parse_id("job_id", job_id)
     return Request("GET", f"{JOBS_PATH}/{quote(name, safe='')}")
+
+
+def cancel_request(job_id: str) -> Request:
+    """
+    Return the request that cancels a job. v2 only: v1 has no such endpoint.
+
+    :param job_id: Its id.
+    :raises RevorValueError: (a ValueError) if that names no job.
+    """
+    path = f"{translate(job_request(job_id).path, ApiVersion.V2)}/cancel"
+    return Request("POST", path, idempotency_key=f"airflow-cancel-{quote(str(job_id).strip(), safe='')}")
 
 
 def read_job(envelope: Envelope, job_id: str | None = None) -> OutreachJob:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
+from airflow_provider_revor.api.versions import ApiVersion, translate
 from airflow_provider_revor.exceptions import RevorValueError
 
-API_ROOT = "/api/v1"
+API_ROOT = ApiVersion.V1.root
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 # Plain strings: a Dag's parse does not pay for compiling what only a request needs.
@@ -67,6 +68,15 @@ class Request:
         object.__setattr__(self, "method", method)
         object.__setattr__(self, "path", path)
         object.__setattr__(self, "params", {k: _query(k, v) for k, v in self.params.items() if v is not None})
+
+    def in_version(self, version: ApiVersion) -> Request:
+        """
+        Return the same request to another version of the API.
+
+        :param version: The version.
+        """
+        path = translate(self.path, version)
+        return self if path == self.path else replace(self, path=path)
 
     @property
     def repeatable(self) -> bool:

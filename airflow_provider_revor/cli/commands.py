@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 import time
 from argparse import Namespace
@@ -27,6 +28,8 @@ def _command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
 
     @functools.wraps(run)
     def command(args: Namespace) -> None:
+        # Airflow 2 logs to standard output, which scripts read.
+        logging.disable(logging.WARNING)
         try:
             code = run(args)
         except RevorError as e:
@@ -38,6 +41,8 @@ def _command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
             # The reader, such as `head`, has seen enough. Nothing is left to flush into its pipe.
             sys.stdout = None
             code = 0
+        finally:
+            logging.disable(logging.NOTSET)
         if code:
             sys.exit(code)
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_revor.api.versions import ApiVersion
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConflictError
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.answers import Envelope
     from airflow_provider_revor.api.outreach import OutreachJob
     from airflow_provider_revor.api.wire import Request
+    from airflow_provider_revor.hooks.settings import Settings
 
 T = TypeVar("T")
 
@@ -136,6 +141,38 @@ class OutreachMethods(ABC):
         from airflow_provider_revor.api.outreach import job_request, read_job
 
         return await self._asend(job_request(job_id), partial(read_job, job_id=str(job_id).strip()))
+
+    def cancel_outreach_job(self, job_id: str) -> OutreachJob:
+        """
+        Cancel an outreach job, if it has not begun: ``POST /api/v2/jobs/{id}/cancel``.
+
+        Revor guarantees it only while the job is ``queued`` or ``scheduled``. A job that runs or has ended is no error:
+        the job that is returned says how it stands.
+
+        :param job_id: Its id.
+        :return: The job, as it stands after the cancel.
+        :raises ValueError: if that names no job; before any request.
+        :raises RevorConfigurationError: if the connection says API v1, which cannot cancel; before any request.
+        :raises RevorNotFoundError: if there is no such job.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        from airflow_provider_revor.api.outreach import cancel_request
+
+        request = cancel_request(job_id)
+        if self.settings.api_version is ApiVersion.V1:
+            raise RevorConfigurationError(
+                f"Connection {self.settings.conn_id!r} uses version v1 of the Revor API, which cannot cancel: set its "
+                'extra `api_version` to "v2".'
+            )
+        # What the response holds is not documented: the job itself says what became of it.
+        with suppress(RevorConflictError):
+            self._send(request, lambda envelope: None)
+        return self.get_outreach_job(job_id)
+
+    @property
+    @abstractmethod
+    def settings(self) -> Settings:
+        """What the Airflow connection says."""
 
     @abstractmethod
     def _send(self, request: Request, read: Callable[[Envelope], T]) -> T: ...

@@ -21,6 +21,7 @@ from airflow_provider_revor.api.accounts import (
     read_accounts,
 )
 from airflow_provider_revor.api.answers import Envelope, decode
+from airflow_provider_revor.api.versions import ApiVersion
 from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError, RevorMissingConnectionError
 from airflow_provider_revor.get_provider_info import connection_form
@@ -45,10 +46,11 @@ class RevorHook(OutreachMethods, BaseHook):
     Talk to the Revor API with the key of an Airflow connection.
 
     The connection's password is the API key; its host is the base URL, ``https://revor.ai`` by default. Extras:
-    ``timeout`` (seconds that a request may take, until the last byte of its response; default 30), ``max_response_mb``
-    (megabytes that a response may have; default 32), ``max_retries`` (default 3), ``verify`` (true, false or the path
-    of a CA bundle; default true), ``proxies`` (a proxy's URL, or a mapping of scheme to URL; default: the
-    environment's), ``allow_http`` (whether a key may be sent over plain HTTP to another machine; default false).
+    ``api_version`` (``v1`` or ``v2``; default: v1), ``timeout`` (seconds that a request may take, until the last byte
+    of its response; default 30), ``max_response_mb`` (megabytes that a response may have; default 32), ``max_retries``
+    (default 3), ``verify`` (true, false or the path of a CA bundle; default true), ``proxies`` (a proxy's URL, or a
+    mapping of scheme to URL; default: the environment's), ``allow_http`` (whether a key may be sent over plain HTTP to
+    another machine; default false).
 
     One session is reused; use the hook as a context manager (``with`` or ``async with``) to close it.
 
@@ -151,7 +153,8 @@ class RevorHook(OutreachMethods, BaseHook):
         Call any endpoint of the Revor API, with the same authentication, retries and errors.
 
         :param method: The HTTP method.
-        :param path: The path, such as ``/api/v1/connect/accounts`` or, the same, ``connect/accounts``.
+        :param path: The path, such as ``/api/v1/connect/accounts``. One that does not begin with ``/api/``, such as
+            ``connect/accounts``, is taken from the connection's API version on.
         :param params: The query; None values are left out, a list or tuple repeats its parameter.
         :param json: The body, sent as UTF-8 JSON; None for none.
         :param idempotency_key: Sent as ``Idempotency-Key``. A write is sent again after a fault only if it has
@@ -160,7 +163,21 @@ class RevorHook(OutreachMethods, BaseHook):
         :raises ValueError: if the request cannot be sent as it is; before any request.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        return self._send(Request(method, path, params or {}, json, idempotency_key), attrgetter("body"))
+        request = Request(method, path, params or {}, json, idempotency_key)
+        # A path that names its version is taken as it is.
+        as_is = path.lstrip("/").startswith("api/")
+        return self._send(request, attrgetter("body"), as_is=as_is)
+
+    def get_credits(self) -> float:
+        """
+        Return the credits that are left: ``GET /api/v2/credits``, whatever version the connection says.
+
+        :return: The available credits.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        from airflow_provider_revor.api.credits import credits_request, read_credits
+
+        return self._send(credits_request(), read_credits)
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -174,7 +191,19 @@ class RevorHook(OutreachMethods, BaseHook):
         except RevorError as e:
             return False, str(e)
         sendable = sum(account.sendable for account in accounts)
-        return True, f"Revor answers: {len(accounts)} Connect accounts, {sendable} of them can send."
+        return (
+            True,
+            f"Revor answers: {len(accounts)} Connect accounts, {sendable} of them can send.{self._credits_left()}",
+        )
+
+    def _credits_left(self) -> str:
+        if self.settings.api_version is ApiVersion.V1:
+            return ""
+        try:
+            return f" {self.get_credits():g} credits are left."
+        except RevorError as e:
+            # The key is good; what is left is not worth a failed test.
+            return f" The credits could not be read: {e.reason}"
 
     # -- sending -----------------------------------------------------------------------------------------
 
@@ -267,7 +296,9 @@ class RevorHook(OutreachMethods, BaseHook):
                 self._async_transport = loop, transport
         return self._async_transport[1]
 
-    def _send(self, request: Request, read: Callable[[Envelope], T], max_retries: int | None = None) -> T:
+    def _send(
+        self, request: Request, read: Callable[[Envelope], T], max_retries: int | None = None, *, as_is: bool = False
+    ) -> T:
         from tenacity import Retrying
 
         from airflow_provider_revor.hooks.retry import policy
@@ -276,6 +307,7 @@ class RevorHook(OutreachMethods, BaseHook):
             return decode(request, self._open_sync_transport().send(request), self.revor_conn_id)
 
         with ClearedFrames():
+            request = request if as_is else request.in_version(self.settings.api_version)
             retries = self._retries if max_retries is None else max_retries
             return read(Retrying(**policy(request, retries, self.log))(attempt))
 
@@ -286,6 +318,7 @@ class RevorHook(OutreachMethods, BaseHook):
 
         with ClearedFrames():
             transport = await self._open_async_transport()
+            request = request.in_version(self.settings.api_version)
 
             async def attempt() -> Envelope:
                 return decode(request, await transport.send(request), self.revor_conn_id)

@@ -13,7 +13,8 @@ from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_revor.api.console import API_KEYS_URL
-from airflow_provider_revor.exceptions import RevorConfigurationError
+from airflow_provider_revor.api.versions import DEFAULT_VERSION, ApiVersion, parse_version
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorValueError
 from airflow_provider_revor.hooks.addresses import PROXY_FORM, is_host, is_loopback, read_port, read_proxies
 
 DEFAULT_HOST = "https://revor.ai"
@@ -55,6 +56,7 @@ class Settings:
     :param proxies: Scheme to proxy URL; empty for what the environment says. Not in the repr: a proxy's URL
         may hold a password.
     :param loopback: Whether the host is this machine, for which no proxy of the environment is asked.
+    :param api_version: The version of the Revor API.
     """
 
     conn_id: str
@@ -66,6 +68,7 @@ class Settings:
     verify: bool | str = True
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     loopback: bool = False
+    api_version: ApiVersion = DEFAULT_VERSION
 
 
 def read_settings(connection: AirflowConnection) -> Settings:
@@ -89,6 +92,7 @@ def read_settings(connection: AirflowConnection) -> Settings:
         verify=reader.verify(),
         proxies=reader.proxies,
         loopback=loopback,
+        api_version=reader.api_version(),
     )
 
 
@@ -173,6 +177,12 @@ class _Reader:
         if not 0 < value <= _BEYOND_REASON:
             self.refuse(f"has an extra `{name}` that is not {wanted}.")
         return value
+
+    def api_version(self) -> ApiVersion:
+        try:
+            return parse_version(self.extra.get("api_version"))
+        except RevorValueError:
+            self.refuse("has an extra `api_version` that is neither v1 nor v2.")
 
     def max_retries(self) -> int:
         wanted = "a whole number from 0 on, such as 3"

@@ -181,4 +181,4 @@ async def _reader(revor_conn_id: str) -> bytes | None:
 def _digest(settings: Settings | None) -> bytes | None:
     if settings is None:
         return None
-    return hashlib.sha256(f"{settings.base_url}\n{settings.api_key}".encode()).digest()
+    return hashlib.sha256(f"{settings.base_url}\n{settings.api_version}\n{settings.api_key}".encode()).digest()

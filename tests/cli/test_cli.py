@@ -23,6 +23,8 @@ ACCOUNTS = [
 
 def run(capsys, *argv):
     """Run a command; return its exit code and what it printed."""
+    # Airflow 2 logs to standard output.
+    capsys.readouterr()
     try:
         code = main(argv)
     except SystemExit as end:

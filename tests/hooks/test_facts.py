@@ -15,6 +15,7 @@ from airflow_provider_revor.hooks.settings import DEFAULT_HOST, Settings
 
 # How each place writes the default of `Settings`.
 DEFAULTS = {
+    "api_version": "v1",
     "timeout": "30",
     "max_response_mb": "32",
     "max_retries": "3",
@@ -31,6 +32,7 @@ def test_the_settings_have_these_defaults():
     for name in ("timeout", "max_response_mb", "max_retries"):
         assert has[name] == float(DEFAULTS[name])
     assert has["verify"] is True
+    assert has["api_version"] == DEFAULTS["api_version"]
 
 
 def test_the_form_the_readme_and_the_docstring_have_these_extras():

@@ -1,0 +1,96 @@
+"""Both versions of the API, against the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from airflow_provider_revor import exceptions as e
+from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.operators.cancel import CancelOutreachJobOperator
+
+CONTENT = {"subject": "Hello", "text": "Hello"}
+
+
+@pytest.fixture(params=["v1", "v2"])
+def version(request, revor_sandbox, connect):
+    connect(host=revor_sandbox.url, password=revor_sandbox.api_key, extra={"api_version": request.param})
+    off = {"account_id": "acc_2", "channel": "email", "status": "error"}
+    revor_sandbox.set_accounts([{"account_id": "acc_1", "channel": "email"}, off])
+    return request.param
+
+
+def send(hook):
+    return hook.create_outreach_dispatch("acc_1", "email", {"address": "a@example.com"}, CONTENT, idempotency_key="k")
+
+
+def test_each_call_goes_to_the_version_that_the_connection_says(revor_sandbox, version):
+    revor_sandbox.script_jobs("settling", after=None)
+
+    async def awaited(job_id):
+        async with RevorHook() as hook:
+            return await hook.alist_connect_accounts(), await hook.aget_outreach_job(job_id)
+
+    with RevorHook() as hook:
+        accounts, job = hook.list_connect_accounts(), send(hook)
+        assert hook.get_outreach_job(job.id).ended is False
+        assert hook.request("GET", "connect/accounts")["items"]
+        assert asyncio.run(awaited(job.id))[0] == accounts
+        paths = [record.path for record in revor_sandbox.requests]
+        assert {path.split("/")[2] for path in paths} == {version}
+        # A path that names its version is taken as it is.
+        other = "v1" if version == "v2" else "v2"
+        assert hook.request("GET", f"/api/{other}/connect/accounts")["items"]
+    assert [account.sendable for account in accounts] == [True, version == "v2"]
+
+
+def test_the_test_button_tells_the_credits_of_v2(revor_sandbox, version):
+    revor_sandbox.set_credits(41)
+    ok, message = RevorHook().test_connection()
+    assert ok
+    assert ("41 credits are left" in message) is (version == "v2")
+    assert RevorHook().get_credits() == 41
+
+
+def test_a_version_that_is_none_is_refused(connect):
+    connect(extra={"api_version": "v3"})
+    with pytest.raises(e.RevorConfigurationError, match="`api_version` that is neither v1 nor v2"):
+        RevorHook().list_connect_accounts()
+
+
+def cancel(job_id, **kwargs):
+    return CancelOutreachJobOperator(task_id="cancel", job_id=job_id, **kwargs).execute({})
+
+
+def test_a_job_that_has_not_begun_is_cancelled(revor_sandbox, version):
+    revor_sandbox.script_jobs(scheduled_in=3_600)
+    with RevorHook() as hook:
+        job = send(hook)
+    if version == "v1":
+        with pytest.raises(e.RevorConfigurationError, match="cannot cancel"):
+            cancel(job.id)
+        assert revor_sandbox.request_count == 1
+        return
+    # Once more is no harm.
+    assert [cancel(job.id, must_cancel=True)["status"] for _ in range(2)] == ["cancelled"] * 2
+    assert revor_sandbox.outbox == []
+
+
+@pytest.mark.parametrize("version", ["v2"], indirect=True)
+@pytest.mark.parametrize(("script", "status"), [({"after": None}, "running"), ({}, "succeeded")])
+def test_a_job_that_runs_or_has_ended_is_told_of(revor_sandbox, version, script, status):
+    revor_sandbox.script_jobs(**script)
+    with RevorHook() as hook:
+        job = send(hook)
+    assert cancel(job.id)["status"] == status
+    with pytest.raises(e.RevorJobFailedError, match=f"is {status} .* it was not cancelled"):
+        cancel(job.id, must_cancel=True)
+
+
+@pytest.mark.parametrize("version", ["v2"], indirect=True)
+def test_a_job_that_there_is_not_cannot_be_cancelled(revor_sandbox, version):
+    with pytest.raises(e.RevorNotFoundError):
+        cancel("job_none")
+    with pytest.raises(ValueError, match="job_id"):
+        CancelOutreachJobOperator(task_id="cancel", job_id="")
