@@ -24,6 +24,7 @@ PARALLEL = ("-n", "logical", "--maxprocesses", "8", "--dist", "loadgroup")
 INDEPENDENT_OF_AIRFLOW = (
     "tests/api",
     "tests/faults",
+    "tests/packaging/test_artifacts.py",
     "tests/rules",
     "tests/sandbox",
     "tests/test_exceptions.py",
