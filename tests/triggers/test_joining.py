@@ -233,13 +233,13 @@ def test_what_ends_a_wait_is_never_believed_twice(triggerer, fault):
 
 
 def test_a_list_that_another_key_has_read_does_not_count(triggerer):
-    triggerer.reader = SimpleNamespace(base_url="https://revor.ai", api_key="sk-revor-old")
+    triggerer.reader = SimpleNamespace(base_url="https://revor.ai", api_version="v1", api_key="sk-revor-old")
 
     async def main():
         triggerer.gate()
         await asyncio.sleep(5)
         triggerer.answer = lambda: [account(account_id="acc_new")]
-        triggerer.reader = SimpleNamespace(base_url="https://revor.ai", api_key="sk-revor-new")
+        triggerer.reader = SimpleNamespace(base_url="https://revor.ai", api_version="v1", api_key="sk-revor-new")
         joiners = [triggerer.gate("linkedin"), triggerer.gate()]
         await asyncio.sleep(1)
         return joiners[0].done(), joiners[1].result()["account"]["account_id"]
