@@ -35,8 +35,8 @@ ASSET_WATCHERS = _AIRFLOW >= (3, 0)
 # Whether triggers can share a stream of polls.
 SHARED_POLLS = _AIRFLOW >= (3, 3)
 
-# Whether a task can begin, and a pure gate end, in the triggerer. Older ones do not render the templates of such a
-# task (2.11), or ignore that it asks for it (3.0 to 3.2).
+# Whether a task can begin and end in the triggerer. Older ones do not render the templates of such a task (2.11), or
+# ignore that it asks for it (3.0 to 3.2).
 START_FROM_TRIGGER = _AIRFLOW >= (3, 3)
 
 # Whether a Dag run counts each clear of its tasks; older ones count those of a run that has ended.

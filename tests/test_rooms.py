@@ -13,7 +13,7 @@ PACKAGE = "airflow_provider_revor"
 # From the ground up. A module imports from its own room and from those below, whether at the top or late.
 FLOORS = [
     {"__init__", "get_provider_info", "version_compat", "templates"},
-    {"exceptions"},
+    {"exceptions", "endings"},
     {"api"},
     {"selection"},
     {"rules"},

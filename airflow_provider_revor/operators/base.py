@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.api.checks import interval_bounds
 from airflow_provider_revor.api.outreach import OutreachJob, job_from_dict
+from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorJobTimeoutError, RevorTransientError, error_from_dict
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.memory import AttemptMemory
@@ -42,6 +43,7 @@ class OutreachArgs(BaseOperatorArgs, total=False):
     idempotency_key: OrXCom[str | None]
     wait_for_completion: bool
     deferrable: bool
+    end_on_worker: bool
     poke_interval: timedelta | float
     timeout: timedelta | float | None
 
@@ -70,6 +72,7 @@ class OutreachOperator(BaseOperator):
         idempotency_key: OrXCom[str | None] = None,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_on_worker: bool = False,
         poke_interval: timedelta | float = 60.0,
         timeout: timedelta | float | None = None,
         **kwargs: Unpack[BaseOperatorArgs],
@@ -84,6 +87,7 @@ class OutreachOperator(BaseOperator):
         self.idempotency_key = idempotency_key
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
+        self.end_on_worker = end_on_worker
         self.poke_interval = seconds(poke_interval, "poke_interval")
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
@@ -223,6 +227,8 @@ class OutreachOperator(BaseOperator):
                 first_poll_at=now + job_pause(job, self.poke_interval, now),
                 deadline=now + left,
                 deadline_status=status,
+                end_here=not self.end_on_worker and ends_in_triggerer(self, OutreachOperator),
+                push_xcoms=self.do_xcom_push,
             ),
             method_name="execute_complete",
             timeout=deferral_timeout(left),

@@ -52,8 +52,9 @@ class OutreachDispatchOperator(OutreachOperator):
         the dispatch. Default: True.
     :param deferrable: Whether to wait in the triggerer, without a worker. Default: Airflow's
         ``[operators] default_deferrable``.
-    :param poke_interval: The least seconds between two looks at the job, or a timedelta; before its
-        time, a scheduled job is looked at once an hour at most. Default: 60.
+    :param end_on_worker: As for :class:`.SendableAccountSensor`. Default: False.
+    :param poke_interval: The least seconds between two looks at the job, or a timedelta. Before its time, a scheduled
+        job is looked at once an hour at most. Default: 60.
     :param timeout: How many seconds a try waits for the job at the most, or a timedelta; None for Airflow's
         ``[sensors] default_timeout``. Default: None.
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if something that is literal is missing or mistyped;
@@ -138,6 +139,7 @@ class LinkedInPostLikeOperator(OutreachOperator):
     :param wait_for_completion: Whether to wait until the job has ended. Default: True.
     :param deferrable: Whether to wait in the triggerer, without a worker. Default: Airflow's
         ``[operators] default_deferrable``.
+    :param end_on_worker: As for :class:`.SendableAccountSensor`. Default: False.
     :param poke_interval: The least seconds between two looks at the job, or a timedelta. Default: 60.
     :param timeout: How many seconds a try waits for the job at the most, or a timedelta; None for Airflow's
         ``[sensors] default_timeout``. Default: None.

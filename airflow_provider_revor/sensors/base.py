@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
     BaseSensorOperator,
 )
 
+from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError, error_from_dict
 from airflow_provider_revor.progress import WaitLog
 from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, deferral_timeout, seconds, time_left
@@ -38,6 +39,7 @@ class WaitingSensor(BaseSensorOperator):
     Base class of the sensors.
 
     :param deferrable: Whether to wait in the triggerer.
+    :param end_on_worker: Whether a deferred task that succeeds always ends on a worker.
     """
 
     #: What has not come about when the time is up, as in "… within 60 s."
@@ -53,7 +55,7 @@ class WaitingSensor(BaseSensorOperator):
         def output(self) -> PlainXComArg:
             """Airflow declares an ``XComArg``, for which type checkers reject ``output["account_id"]``."""
 
-    def __init__(self, *, deferrable: bool, **kwargs: Unpack[BaseSensorArgs]) -> None:
+    def __init__(self, *, deferrable: bool, end_on_worker: bool, **kwargs: Unpack[BaseSensorArgs]) -> None:
         # Checked here, because Airflow says something else of each, or nothing, by its version.
         given = {**(kwargs.get("default_args") or {}), **kwargs}
         for name in ("poke_interval", "timeout"):
@@ -63,6 +65,7 @@ class WaitingSensor(BaseSensorOperator):
         self.poke_interval = seconds(self.poke_interval)
         self.timeout = seconds(self.timeout)
         self.deferrable = deferrable
+        self.end_on_worker = end_on_worker
         self._not_before: float | None = None
         self._told: WaitLog | None = None
         self._misses = Misses()
@@ -83,19 +86,16 @@ class WaitingSensor(BaseSensorOperator):
         :param event: What the trigger found.
         """
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | str) -> Any:
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """
         Go on with what the trigger found.
 
         :param event: The payload of its event.
-        :return: The XCom of what was waited for; None from a pure gate.
+        :return: The XCom of what was waited for.
         :raises AirflowSensorTimeout: if the time was up.
         :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
         :raises RevorError: for what waiting cannot heal.
         """
-        # `airflow dags test` resumes a task that its trigger has ended already.
-        if not isinstance(event, dict):
-            return None
         if event["status"] == "error":
             raise error_from_dict(event["error"])
         if event["status"] in ("timeout", "execution_timeout"):
@@ -183,6 +183,8 @@ class WaitingSensor(BaseSensorOperator):
                 deadline=now + left,
                 deadline_status=status,
                 silent_fail=self.silent_fail,
+                end_here=not self.end_on_worker and ends_in_triggerer(self, WaitingSensor),
+                push_xcoms=self.do_xcom_push,
                 told=self._wait_log.told,
             ),
             method_name="execute_complete",

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
 from airflow_provider_revor.api.accounts import parse_channel
 from airflow_provider_revor.api.text import clean_id
+from airflow_provider_revor.endings import is_customised
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.rules.gate import ACCOUNTS_SUBJECT, Gate
@@ -62,8 +63,9 @@ class SendableAccountSensor(WaitingSensor):
     :param start_from_trigger: Whether to begin in the triggerer, without a worker even for the first check. It takes
         Airflow 3.3+ and a task that is not mapped, none of whose arguments is a task's output; elsewhere the gate
         defers from a worker, and says so. Default: False.
-    :param end_from_trigger: Whether to succeed straight from the triggerer and push no XCom: a pure gate. Where Airflow
-        cannot do that (below 3.3), it ends on a worker, with the same outcome. Default: False.
+    :param end_on_worker: Whether a deferred task that succeeds always ends on a worker. Airflow 3.3+ ends it in the
+        triggerer, XComs included, unless a worker has more to do: callbacks, hooks, inlets or outlets, listeners, a
+        custom XCom backend, tasks mapped over its return value. Default: False.
     :param kwargs: What every sensor takes; ``poke_interval`` (seconds or a timedelta, default 60), ``timeout`` (seconds
         or a timedelta), ``soft_fail``, ``never_fail``, ``silent_fail`` and ``execution_timeout`` mean the same whether
         it pokes or is deferred; but a poking sensor, as any of Airflow's, looks at the clock only after a poke.
@@ -87,10 +89,10 @@ class SendableAccountSensor(WaitingSensor):
         sticky_key: OrXCom[str | int | None] = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         start_from_trigger: bool = False,
-        end_from_trigger: bool = False,
+        end_on_worker: bool = False,
         **kwargs: Unpack[BaseSensorArgs],
     ) -> None:
-        super().__init__(deferrable=deferrable or start_from_trigger, **kwargs)
+        super().__init__(deferrable=deferrable or start_from_trigger, end_on_worker=end_on_worker, **kwargs)
         if is_literal(channel):
             parse_channel(channel)
         # What is not known before the task runs is taken for a key.
@@ -100,7 +102,6 @@ class SendableAccountSensor(WaitingSensor):
         self.account_id = account_id
         self.pick = pick
         self.sticky_key = sticky_key
-        self.end_from_trigger = end_from_trigger
         self._any_account = account_id is None
         self._wants_start_from_trigger = start_from_trigger
         # A task's output cannot be put into a trigger before that task has run.
@@ -124,7 +125,9 @@ class SendableAccountSensor(WaitingSensor):
                 "sticky_key": self.sticky_key,
                 "poke_interval": self.poke_interval,
                 "silent_fail": self.silent_fail,
-                "end_from_trigger": self.end_from_trigger,
+                # What else is left for a worker, such as a callback, the trigger sees in the task that comes with it.
+                "end_here": not self.end_on_worker and not is_customised(self, WaitingSensor),
+                "push_xcoms": self.do_xcom_push,
             },
             next_method="execute_complete",
             timeout=timedelta(seconds=self.timeout),
@@ -153,7 +156,7 @@ class SendableAccountSensor(WaitingSensor):
         self._wait_log.waiting(gate.explain(accounts))
         return False
 
-    def _succeed(self, context: Context, event: dict[str, Any]) -> dict[str, Any] | None:
+    def _succeed(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         return self._hand_over(context, event["account"])
 
     def _trigger(self, **wait: Any) -> SendableAccountTrigger:
@@ -172,16 +175,13 @@ class SendableAccountSensor(WaitingSensor):
             pick=gate.pick,
             # Not the key: it may be personal data, and Airflow stores what a worker defers with as it is.
             sticky_digest=gate.digest,
-            end_from_trigger=self.end_from_trigger,
             **wait,
         )
 
     def _gate(self) -> Gate:
         return Gate.of(self.channel, self.account_id, self._any_account, self.pick, self.sticky_key)
 
-    def _hand_over(self, context: Context, account: dict[str, Any]) -> dict[str, Any] | None:
-        if self.end_from_trigger:
-            return None
+    def _hand_over(self, context: Context, account: dict[str, Any]) -> dict[str, Any]:
         # A Dag author's own test may poke without a task instance.
         if self.do_xcom_push and (ti := context.get("ti")):
             ti.xcom_push(key="account_id", value=account["account_id"])

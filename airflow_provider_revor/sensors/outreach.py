@@ -40,6 +40,7 @@ class OutreachJobSensor(WaitingSensor):
     :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``. (templated)
     :param deferrable: Whether to wait in the triggerer, without a worker. Default: Airflow's
         ``[operators] default_deferrable``.
+    :param end_on_worker: As for :class:`.SendableAccountSensor`. Default: False.
     :param kwargs: What every sensor takes; ``poke_interval`` (seconds or a timedelta, default 60), ``timeout`` (seconds
         or a timedelta), ``soft_fail``, ``never_fail``, ``silent_fail`` and ``execution_timeout`` mean the same whether
         it pokes or is deferred; but a poking sensor, as any of Airflow's, looks at the clock only after a poke.
@@ -57,9 +58,10 @@ class OutreachJobSensor(WaitingSensor):
         job_id: OrXCom[str | int],
         revor_conn_id: OrXCom[str] = "revor_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_on_worker: bool = False,
         **kwargs: Unpack[BaseSensorArgs],
     ) -> None:
-        super().__init__(deferrable=deferrable, **kwargs)
+        super().__init__(deferrable=deferrable, end_on_worker=end_on_worker, **kwargs)
         if is_literal(job_id):
             job_request(str(job_id))
         self.job_id = job_id

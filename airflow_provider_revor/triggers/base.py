@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_revor.endings import declares_work, settings_add_work
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ class TaskWait:
     deadline: float | None
     deadline_status: DeadlineStatus
     silent_fail: bool
+    end_here: bool
+    push_xcoms: bool
+
+    if TYPE_CHECKING:
+        task_instance: Any
+
+        @property
+        def log(self) -> Any:
+            """The logger of every trigger."""
 
     async def in_time(self, wait: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         """
@@ -56,6 +66,46 @@ class TaskWait:
         if self._deferred_by_a_worker:
             await asyncio.sleep(max(_SETTLING - (time.monotonic() - begun), 0))
         return payload
+
+    async def event(self, payload: dict[str, Any], xcoms: dict[str, Any]) -> TriggerEvent:
+        """
+        Return the event that ends the wait: the task's success, or what it resumes with on a worker.
+
+        :param payload: What the task resumes with.
+        :param xcoms: What the task pushes if it succeeds, in this order.
+        """
+        if payload["status"] == "success" and self._ends_here and await self._pushed(xcoms):
+            from airflow.triggers.base import TaskSuccessEvent
+
+            # Never with its `xcoms`: Airflow 3.3 encodes those twice.
+            return TaskSuccessEvent()
+        return DiscreetEvent(payload=payload)
+
+    async def _pushed(self, xcoms: dict[str, Any]) -> bool:
+        if not self.push_xcoms:
+            return True
+        from airflow.sdk.bases.xcom import BaseXCom
+
+        ti = self.task_instance
+        try:
+            for key, value in xcoms.items():
+                await BaseXCom.aset(
+                    key, value, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
+                )
+        except Exception as e:
+            self.log.warning(
+                "Could not push the XComs (%s): the task resumes on a worker, which does.", type(e).__name__
+            )
+            return False
+        return True
+
+    @property
+    def _ends_here(self) -> bool:
+        if not self.end_here or not self._in_a_triggerer:
+            return False
+        # A task that starts from its trigger comes with it; for any other, its worker has decided.
+        task = getattr(self, "task", None)
+        return task is None or not (declares_work(task) or settings_add_work())
 
     def heals(self, error: Exception) -> bool:
         """Return whether what a poll met is waited out, however long it lasts."""
@@ -78,5 +128,10 @@ class TaskWait:
 
     @property
     def _deferred_by_a_worker(self) -> bool:
-        # What starts from the trigger has no first look to come after; `airflow dags test` gives a trigger no id.
-        return self.first_poll_at is not None and getattr(self, "trigger_id", None) is not None
+        # What starts from the trigger has no first look to come after.
+        return self.first_poll_at is not None and self._in_a_triggerer
+
+    @property
+    def _in_a_triggerer(self) -> bool:
+        # `airflow dags test` gives a trigger no id.
+        return getattr(self, "trigger_id", None) is not None

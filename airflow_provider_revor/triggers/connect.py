@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorValueError
@@ -21,7 +21,7 @@ from airflow_provider_revor.triggers.changes import Becomes, Changes
 from airflow_provider_revor.triggers.looks import Poll
 from airflow_provider_revor.triggers.memory import WatcherMemory
 from airflow_provider_revor.triggers.polling import AccountPolls
-from airflow_provider_revor.version_compat import ASSET_WATCHERS, START_FROM_TRIGGER, EventTrigger, SharedPollTrigger
+from airflow_provider_revor.version_compat import ASSET_WATCHERS, EventTrigger, SharedPollTrigger
 
 # Seconds after which Airflow has stored an event that a trigger has fired: the triggerer hands them on once a second.
 _UNTIL_STORED = 3.0
@@ -31,7 +31,8 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
     """
     Wait until a Connect account can send.
 
-    It fires once, with a payload that :class:`.SendableAccountSensor` understands:
+    It fires once. With ``end_here`` it pushes the XComs of a task that succeeds, and ends it; else it fires with a
+    payload that :class:`.SendableAccountSensor` understands:
     ``{"status": "success", "account": {…}}``, ``{"status": "error", "error": {…}}``, ``{"status": "timeout"}`` or
     ``{"status": "execution_timeout"}``. What heals by itself is waited out, and a connection that Airflow does not find
     for five minutes; anything else ends the wait as an error.
@@ -54,8 +55,8 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
     :param deadline: When to give up, in seconds since the epoch; None for never.
     :param deadline_status: What the payload says when it gives up: ``timeout`` or ``execution_timeout``.
     :param silent_fail: Whether what trying again might heal is waited out too, whatever it is.
-    :param end_from_trigger: Whether the task succeeds straight from the triggerer, without any XCom; where Airflow
-        cannot do that, it resumes on a worker.
+    :param end_here: Whether the task may succeed in the triggerer; if not, it resumes on a worker.
+    :param push_xcoms: Whether to push the task's XComs when it succeeds in the triggerer.
     :param told: The mark of what the log has been told already; see :class:`.WaitLog`.
     """
 
@@ -77,7 +78,8 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
         deadline: float | None = None,
         deadline_status: DeadlineStatus = "timeout",
         silent_fail: bool = False,
-        end_from_trigger: bool = False,
+        end_here: bool = False,
+        push_xcoms: bool = True,
         told: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -93,7 +95,8 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
         self.deadline = deadline
         self.deadline_status = deadline_status
         self.silent_fail = silent_fail
-        self.end_from_trigger = end_from_trigger
+        self.end_here = end_here
+        self.push_xcoms = push_xcoms
         self.told = told
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -111,7 +114,8 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
             "deadline": self.deadline,
             "deadline_status": self.deadline_status,
             "silent_fail": self.silent_fail,
-            "end_from_trigger": self.end_from_trigger,
+            "end_here": self.end_here,
+            "push_xcoms": self.push_xcoms,
             "told": self.told,
         }
 
@@ -127,10 +131,8 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
         :param shared_stream: What :meth:`open_shared_stream` yields.
         """
         payload = await self.in_time(self._wait(shared_stream))
-        if payload["status"] == "success" and self.end_from_trigger and START_FROM_TRIGGER:
-            yield TaskSuccessEvent()
-        else:
-            yield DiscreetEvent(payload=payload)
+        account = payload.get("account", {})
+        yield await self.event(payload, {"account_id": account.get("account_id"), "return_value": account})
 
     async def _wait(self, shared_stream: AsyncIterator[Poll]) -> dict[str, Any]:
         wait_log, misses = WaitLog(self.log, ACCOUNTS_SUBJECT, self.told), Misses()

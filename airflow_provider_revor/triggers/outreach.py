@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.progress import WaitLog
 from airflow_provider_revor.rules.pauses import Misses, first_pause, job_pause
-from airflow_provider_revor.triggers.base import DiscreetEvent, TaskWait
+from airflow_provider_revor.triggers.base import TaskWait
 from airflow_provider_revor.triggers.polling import polls
 
 if TYPE_CHECKING:
@@ -26,10 +25,11 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
     """
     Wait until an outreach job has ended. It only ever reads.
 
-    It fires once, with a payload that :class:`.OutreachJobSensor` and the operators understand: ``job_id``, and a
-    ``status`` of ``success`` or ``failed``, with the ``job``; ``error``, with the ``error``; ``timeout``; or
-    ``execution_timeout``. What heals by itself is waited out, and a connection that Airflow does not find for five
-    minutes; anything else ends the wait as an error. A scheduled job is looked at at its time, and once an hour before.
+    It fires once. With ``end_here`` it pushes the dict of a job that has succeeded, and ends the task; else it fires
+    with a payload that :class:`.OutreachJobSensor` and the operators understand: ``job_id``, and a ``status`` of
+    ``success`` or ``failed``, with the ``job``; ``error``, with the ``error``; ``timeout``; or ``execution_timeout``.
+    What heals by itself is waited out, and a connection that Airflow does not find for five minutes; anything else
+    ends the wait as an error. A scheduled job is looked at at its time, and once an hour before.
 
     Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job.
 
@@ -40,6 +40,8 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
     :param deadline: When to give up, in seconds since the epoch; None for never.
     :param deadline_status: What the payload says when it gives up: ``timeout`` or ``execution_timeout``.
     :param silent_fail: Whether what trying again might heal is waited out too, whatever it is.
+    :param end_here: Whether the task may succeed in the triggerer; if not, it resumes on a worker.
+    :param push_xcoms: Whether to push the task's XComs when it succeeds in the triggerer.
     :param told: The mark of what the log has been told already; see :class:`.WaitLog`.
     """
 
@@ -53,6 +55,8 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
         deadline: float | None = None,
         deadline_status: DeadlineStatus = "timeout",
         silent_fail: bool = False,
+        end_here: bool = False,
+        push_xcoms: bool = True,
         told: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -63,6 +67,8 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
         self.deadline = deadline
         self.deadline_status = deadline_status
         self.silent_fail = silent_fail
+        self.end_here = end_here
+        self.push_xcoms = push_xcoms
         self.told = told
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -75,13 +81,15 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
             "deadline": self.deadline,
             "deadline_status": self.deadline_status,
             "silent_fail": self.silent_fail,
+            "end_here": self.end_here,
+            "push_xcoms": self.push_xcoms,
             "told": self.told,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire once the job has ended, or can no longer be waited for."""
         payload = await self.in_time(self._wait())
-        yield DiscreetEvent(payload={"job_id": self.job_id, **payload})
+        yield await self.event({"job_id": self.job_id, **payload}, {"return_value": payload.get("job")})
 
     async def on_kill(self) -> None:
         """Tell that the job goes on: the API cannot cancel it. Airflow 3.3+ calls it when a person ends the task."""
@@ -97,7 +105,7 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
                     return self.failed(poll)
                 wait_log.trouble(poll)
             elif poll.ended:
-                self.log.info("Outreach job %s is %s.", clean_id(poll.id), clean_id(poll.status))
+                self.log.info("%s", poll.ending)
                 return {"status": "failed" if poll.failed else "success", "job": poll.as_dict()}
             else:
                 wait_log.waiting(poll.standing)

@@ -206,7 +206,8 @@ def test_a_gate_that_is_shut_checks_once_and_defers(context, requests_mock, cloc
         "deadline": clock.now + 600,
         "deadline_status": "timeout",
         "silent_fail": False,
-        "end_from_trigger": False,
+        "end_here": START_FROM_TRIGGER,
+        "push_xcoms": True,
         "told": kwargs["told"],
     }
     assert clock.now + 120 <= kwargs["first_poll_at"] <= clock.now + 132
@@ -272,14 +273,14 @@ def test_it_tells_airflow_how_to_start_from_the_trigger():
 
     from airflow_provider_revor.triggers.connect import SendableAccountTrigger
 
-    sensor = gate(start_from_trigger=True, channel="{{ params.c }}", poke_interval=40, end_from_trigger=True)
+    sensor = gate(start_from_trigger=True, channel="{{ params.c }}", poke_interval=40)
     assert sensor.start_from_trigger is True
     arguments = sensor.start_trigger_args
     assert isinstance(arguments, StartTriggerArgs)
     assert (arguments.next_method, arguments.timeout) == ("execute_complete", timedelta(seconds=600))
     trigger = SendableAccountTrigger(**arguments.trigger_kwargs)
     assert arguments.trigger_cls == trigger.path
-    assert (trigger.channel, trigger.poke_interval, trigger.end_from_trigger) == ("{{ params.c }}", 40, True)
+    assert (trigger.channel, trigger.poke_interval, trigger.end_here) == ("{{ params.c }}", 40, True)
     assert gate().start_trigger_args is None
 
 
@@ -308,12 +309,33 @@ def test_the_output_of_a_task_cannot_start_from_the_trigger(argument):
     assert sensor.deferrable
 
 
-@pytest.mark.parametrize("event", [{"status": "success", "account": item()}, "success"])
-def test_a_pure_gate_pushes_no_xcom(context, pushed, requests_mock, event):
+def test_a_pure_gate_pushes_no_xcom(context, pushed, requests_mock):
     requests_mock.get(URL, **OPEN)
-    assert gate(end_from_trigger=True).execute(context) is None
-    assert gate(end_from_trigger=True).execute_complete(context, event) is None
+    gate(do_xcom_push=False).execute(context)
+    gate(do_xcom_push=False).execute_complete(context, {"status": "success", "account": item()})
     assert pushed == {}
+    requests_mock.get(URL, **SHUT)
+    with pytest.raises(TaskDeferred) as deferred:
+        gate(do_xcom_push=False, deferrable=True).execute(context)
+    assert deferred.value.trigger.push_xcoms is False
+
+
+@pytest.mark.skipif(not START_FROM_TRIGGER, reason="a gate ends in the triggerer on Airflow 3.3+")
+@pytest.mark.parametrize(
+    "kwargs",
+    [{"end_on_worker": True}, {"post_execute": print}],
+    ids=str,
+)
+@pytest.mark.parametrize("start", [False, True])
+def test_it_ends_on_a_worker_if_that_is_asked_for_or_has_more_to_do(context, requests_mock, kwargs, start):
+    sensor = gate(deferrable=True, start_from_trigger=start, **kwargs)
+    if start:
+        assert sensor.start_trigger_args.trigger_kwargs["end_here"] is False
+        return
+    requests_mock.get(URL, **SHUT)
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute(context)
+    assert deferred.value.trigger.end_here is False
 
 
 # -- arguments -------------------------------------------------------------------------------------------

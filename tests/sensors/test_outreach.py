@@ -28,6 +28,7 @@ from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.outreach import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
+from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
 yield_to_others = asyncio.sleep
 START = 1_700_000_000.0
@@ -261,6 +262,8 @@ def test_the_trigger_gets_what_it_needs_and_nothing_personal(world_of):
         "deadline": START + 600,
         "deadline_status": "timeout",
         "silent_fail": True,
+        "end_here": START_FROM_TRIGGER,
+        "push_xcoms": True,
     }
     assert START + 60 <= first <= START + 75
     assert "ada@example.com" not in f"{told}{deferred.value.trigger!r}"

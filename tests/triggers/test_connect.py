@@ -13,7 +13,7 @@ from factories import account, item
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.triggers.connect import SendableAccountEventTrigger, SendableAccountTrigger
-from airflow_provider_revor.version_compat import ASSET_WATCHERS, SHARED_POLLS, START_FROM_TRIGGER
+from airflow_provider_revor.version_compat import ASSET_WATCHERS, SHARED_POLLS
 
 SHUT, OPEN = [account(can_send=False)], [account()]
 LIMITED = e.RevorRateLimitError("limited", status_code=429, retry_after=300.0)
@@ -223,16 +223,6 @@ def test_silent_fail_waits_out_what_it_would_when_poking(polls):
     assert payload(SendableAccountTrigger(silent_fail=True))["status"] == "success"
     polls.answers, polls.count = [e.RevorAuthenticationError("x"), OPEN], 0
     assert payload(SendableAccountTrigger(silent_fail=True))["status"] == "error"
-
-
-@pytest.mark.skipif(not START_FROM_TRIGGER, reason="a pure gate ends from the trigger on Airflow 3.3+")
-def test_a_pure_gate_ends_its_task_without_xcoms(polls):
-    from airflow.triggers.base import TaskSuccessEvent
-
-    polls.answers = [OPEN]
-    (event,) = events(SendableAccountTrigger(end_from_trigger=True))
-    assert isinstance(event, TaskSuccessEvent)
-    assert event.xcoms is None
 
 
 # -- sharing ---------------------------------------------------------------------------------------------

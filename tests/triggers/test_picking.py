@@ -29,7 +29,6 @@ EARLIER = {
     "deadline": None,
     "deadline_status": "timeout",
     "silent_fail": False,
-    "end_from_trigger": False,
     "told": "0123456789abcdef",
 }
 
@@ -100,5 +99,7 @@ def test_it_can_be_made_again_and_does_not_show_the_key(picking):
 
 def test_what_an_earlier_version_has_stored_still_loads():
     trigger = SendableAccountTrigger(**EARLIER)
-    assert trigger.serialize()[1] == {**EARLIER, "pick": "first", "sticky_key": None, "sticky_digest": None}
+    # It ends on a worker, as it would have.
+    new = {"pick": "first", "sticky_key": None, "sticky_digest": None, "end_here": False, "push_xcoms": True}
+    assert trigger.serialize()[1] == {**EARLIER, **new}
     assert payload(trigger)["account"]["account_id"] == "acc_1"

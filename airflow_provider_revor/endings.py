@@ -1,0 +1,83 @@
+"""
+Where a deferred task that succeeds ends: in the triggerer, unless something is left that only a worker does.
+
+Read from Airflow 3.3's task runner: what it does around ``execute_complete``, and on success. A task that fails, is
+skipped or times out always resumes on a worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_revor.version_compat import START_FROM_TRIGGER
+
+# What a Dag author may override; and BaseOperator's arguments of the same purpose.
+_METHODS = ("pre_execute", "execute_complete", "resume_execution", "post_execute")
+_HOOKS = ("_pre_execute_hook", "_post_execute_hook", "overwrite_rtif_after_execution", "returns_dag_result")
+
+# What a task declares; each survives the Dag's serialization under the same name.
+_DECLARED = (
+    "has_on_execute_callback",
+    "has_on_success_callback",
+    "inlets",
+    "outlets",
+    "operator_extra_links",
+    "multiple_outputs",
+    "map_index_template",
+)
+
+
+def ends_in_triggerer(task: Any, base: type) -> bool:
+    """
+    Return whether a task may end in the triggerer; asked on the worker that defers it.
+
+    :param task: The task.
+    :param base: The class of ours whose methods are known to do nothing else.
+    """
+    return START_FROM_TRIGGER and not is_customised(task, base) and not declares_work(task) and not settings_add_work()
+
+
+def is_customised(task: Any, base: type) -> bool:
+    """
+    Return whether code of the Dag author's runs around the end of a task; known where the Dag's file is loaded.
+
+    :param task: The task.
+    :param base: The class of ours that the task is compared with.
+    """
+    if any(getattr(task, name, None) for name in _HOOKS):
+        return True
+    return any(getattr(getattr(task, name), "__func__", None) is not getattr(base, name) for name in _METHODS)
+
+
+def declares_work(task: Any) -> bool:
+    """
+    Return whether a task declares what a worker does at its end.
+
+    :param task: The task, as the Dag's file makes it or as the triggerer gets it.
+    """
+    return any(getattr(task, name) for name in _DECLARED) or _is_mapped_over(task)
+
+
+def settings_add_work() -> bool:
+    """Return whether this Airflow's plugins and settings have a worker do more at the end of each task."""
+    from airflow.providers.common.compat.sdk import conf
+    from airflow.sdk.bases.xcom import BaseXCom
+    from airflow.sdk.execution_time.xcom import XCom
+    from airflow.sdk.listener import get_listener_manager
+
+    hooks = get_listener_manager().hook
+    return (
+        # A backend of one's own may block, which a triggerer must not.
+        XCom is not BaseXCom
+        or conf.getboolean("state_store", "clear_on_success", fallback=False)
+        or any(getattr(hooks, f"on_task_instance_{when}").get_hookimpls() for when in ("running", "success"))
+    )
+
+
+def _is_mapped_over(task: Any) -> bool:
+    # Airflow counts the items of a return value that tasks map over when a worker pushes it; a mapped task's values
+    # are counted by its instances.
+    dag = task.get_dag()
+    if dag is None or dag.get_task(task.task_id).is_mapped:
+        return False
+    return next(task.iter_mapped_dependants(), None) is not None

@@ -1,0 +1,178 @@
+"""What a trigger does for a task that succeeds: it pushes the XComs and ends the task, or has a worker do so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import SimpleNamespace
+
+import pytest
+from factories import account, item, job
+
+from airflow_provider_revor import exceptions as e
+from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.triggers.base import TaskWait
+from airflow_provider_revor.triggers.connect import SendableAccountTrigger
+from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
+from airflow_provider_revor.version_compat import START_FROM_TRIGGER
+
+pytestmark = pytest.mark.skipif(not START_FROM_TRIGGER, reason="tasks end in the triggerer on Airflow 3.3+")
+
+AT = {"dag_id": "d", "task_id": "t", "run_id": "r", "map_index": 3}
+FAILED = job(status="failed", result=None, error={"code": "mailbox_full", "message": "Full.", "retryable": True})
+
+
+@pytest.fixture(autouse=True)
+def revor(monkeypatch):
+    """What Revor says of the accounts and of the job."""
+    revor = SimpleNamespace(accounts=[account()], job=job())
+
+    async def get(answer):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(RevorHook, "alist_connect_accounts", lambda hook, **_: get(revor.accounts))
+    monkeypatch.setattr(
+        RevorHook,
+        "aget_outreach_job",
+        lambda hook, _: get(revor.job if isinstance(revor.job, Exception) else OutreachJob(**revor.job)),
+    )
+    return revor
+
+
+@pytest.fixture
+def pushed(monkeypatch):
+    """The XComs that were pushed, in order."""
+    from airflow.sdk.bases.xcom import BaseXCom
+
+    pushed = []
+
+    async def aset(key, value, **coordinates):
+        assert coordinates == AT
+        pushed.append((key, value))
+
+    monkeypatch.setattr(BaseXCom, "aset", aset)
+    return pushed
+
+
+def in_a_triggerer(trigger, task=None):
+    trigger.trigger_id = 7
+    trigger._task_instance = SimpleNamespace(**AT, **({"task": task} if task else {}))
+    return trigger
+
+
+def event_of(trigger):
+    async def run():
+        (event,) = [event async for event in trigger.run()]
+        return event
+
+    return asyncio.run(run())
+
+
+def gate(**kwargs):
+    return SendableAccountTrigger(**{"end_here": True, **kwargs})
+
+
+def wait(**kwargs):
+    return OutreachJobTrigger(job_id="job_1", **{"end_here": True, **kwargs})
+
+
+both = pytest.mark.parametrize("make", [gate, wait])
+
+
+def has_ended(event):
+    from airflow.triggers.base import TaskSuccessEvent
+
+    # Airflow would encode these twice.
+    assert getattr(event, "xcoms", None) is None
+    return isinstance(event, TaskSuccessEvent)
+
+
+@pytest.mark.parametrize(
+    ("make", "xcoms"),
+    [(gate, [("account_id", "acc_1"), ("return_value", item())]), (wait, [("return_value", job())])],
+)
+def test_it_pushes_what_a_worker_would_and_ends_the_task(pushed, make, xcoms):
+    assert has_ended(event_of(in_a_triggerer(make())))
+    assert pushed == xcoms
+
+
+@both
+def test_without_xcoms_it_just_ends_the_task(pushed, make):
+    assert has_ended(event_of(in_a_triggerer(make(push_xcoms=False))))
+    assert pushed == []
+
+
+@both
+def test_a_task_that_is_to_end_on_a_worker_resumes_there(pushed, make):
+    event = event_of(in_a_triggerer(make(end_here=False)))
+    assert not has_ended(event)
+    assert event.payload["status"] == "success"
+    assert pushed == []
+
+
+@both
+def test_without_a_triggerer_as_in_a_dags_test_it_resumes_in_process(pushed, make):
+    assert event_of(make()).payload["status"] == "success"
+    assert pushed == []
+
+
+@both
+@pytest.mark.parametrize("broken", [RuntimeError("acc_1"), TimeoutError()])
+def test_if_pushing_fails_a_worker_does_it(monkeypatch, caplog, make, broken):
+    from airflow.sdk.bases.xcom import BaseXCom
+
+    async def aset(*_, **__):
+        raise broken
+
+    monkeypatch.setattr(BaseXCom, "aset", aset)
+    monkeypatch.setattr(TaskWait, "log", logging.getLogger("trigger"), raising=False)
+    event = event_of(in_a_triggerer(make()))
+    assert not has_ended(event)
+    assert event.payload["status"] == "success"
+    (line,) = [record.getMessage() for record in caplog.records if "XCom" in record.getMessage()]
+    assert line == f"Could not push the XComs ({type(broken).__name__}): the task resumes on a worker, which does."
+
+
+@pytest.mark.parametrize(
+    ("make", "answer", "status"),
+    [
+        pytest.param(gate, e.RevorAuthenticationError("x"), "error", id="gate-refused"),
+        pytest.param(wait, e.RevorNotFoundError("x"), "error", id="job-unknown"),
+        pytest.param(wait, FAILED, "failed", id="job-failed"),
+        pytest.param(wait, job(status="cancelled", result=None), "failed", id="job-cancelled"),
+    ],
+)
+def test_what_does_not_succeed_ends_on_a_worker(revor, pushed, make, answer, status):
+    revor.accounts = revor.job = answer
+    event = event_of(in_a_triggerer(make()))
+    assert not has_ended(event)
+    assert event.payload["status"] == status
+    assert pushed == []
+
+
+@both
+def test_a_deadline_ends_on_a_worker(revor, pushed, make):
+    revor.accounts, revor.job = [account(can_send=False)], job(status="running", result=None)
+    event = event_of(in_a_triggerer(make(deadline=1.0)))
+    assert event.payload["status"] == "timeout"
+    assert pushed == []
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"outlets": ["asset"]}, {"on_success_callback": print}])
+def test_a_gate_that_started_from_its_trigger_is_asked_itself(pushed, kwargs):
+    from airflow.sdk import DAG, Asset
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from airflow_provider_revor.sensors.connect import SendableAccountSensor
+
+    if "outlets" in kwargs:
+        kwargs = {"outlets": [Asset("ready")]}
+    with DAG("d", schedule=None) as dag:
+        sensor = SendableAccountSensor(task_id="gate", start_from_trigger=True, **kwargs)
+    task = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task("gate")
+    event = event_of(in_a_triggerer(SendableAccountTrigger(**sensor.start_trigger_args.trigger_kwargs), task))
+    assert has_ended(event) is (not kwargs)
+    assert bool(pushed) is (not kwargs)
