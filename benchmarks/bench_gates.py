@@ -62,6 +62,7 @@ PEER = """
 # What waits, and the state of the tasks that do.
 KINDS = {
     "ours, deferred": (OURS, "deferrable=True", "deferred"),
+    "ours, deferred, ending on a worker": (OURS, "deferrable=True, end_on_worker=True", "deferred"),
     "ours, start and end in the triggerer": (OURS, "start_from_trigger=True", "deferred"),
     "HttpSensor, reschedule": (PEER, "", "up_for_reschedule"),
 }
