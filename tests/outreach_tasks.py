@@ -33,10 +33,10 @@ def like(**kwargs):
 class Store(dict):
     """Airflow's task state store, of one task instance; a test that makes one is for Airflow 3.3+."""
 
-    def __init__(self):
+    def __init__(self, *args):
         if not COUNTS_CLEARS:
             pytest.skip("the task state store is new in Airflow 3.3")
-        super().__init__()
+        super().__init__(*args)
 
     def set(self, key, value, *, retention):
         assert retention == timedelta.max
