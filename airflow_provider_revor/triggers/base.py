@@ -101,11 +101,12 @@ class TaskWait:
 
     @property
     def _ends_here(self) -> bool:
-        if not self.end_here or not self._in_a_triggerer:
+        # The settings may be others than those of the worker, days ago.
+        if not self.end_here or not self._in_a_triggerer or settings_add_work():
             return False
-        # A task that starts from its trigger comes with it; for any other, its worker has decided.
+        # A task that starts from its trigger comes with it; for any other, its worker has asked.
         task = getattr(self, "task", None)
-        return task is None or not (declares_work(task) or settings_add_work())
+        return task is None or not declares_work(task)
 
     def heals(self, error: Exception) -> bool:
         """Return whether what a poll met is waited out, however long it lasts."""

@@ -99,6 +99,14 @@ def test_it_pushes_what_a_worker_would_and_ends_the_task(pushed, make, xcoms):
     assert pushed == xcoms
 
 
+def test_a_like_that_was_skipped_is_logged_as_such(revor, pushed, caplog, monkeypatch):
+    monkeypatch.setattr(OutreachJobTrigger, "log", logging.getLogger("trigger"))
+    revor.job = job(result={"status": "skipped"})
+    with caplog.at_level(logging.INFO, "trigger"):
+        assert has_ended(event_of(in_a_triggerer(wait())))
+    assert "Outreach job job_1 was skipped: Revor found no relevant post." in caplog.messages
+
+
 @both
 def test_without_xcoms_it_just_ends_the_task(pushed, make):
     assert has_ended(event_of(in_a_triggerer(make(push_xcoms=False))))
@@ -116,6 +124,13 @@ def test_a_task_that_is_to_end_on_a_worker_resumes_there(pushed, make):
 @both
 def test_without_a_triggerer_as_in_a_dags_test_it_resumes_in_process(pushed, make):
     assert event_of(make()).payload["status"] == "success"
+    assert pushed == []
+
+
+@both
+def test_settings_that_have_changed_while_it_waited_are_heeded(monkeypatch, pushed, make):
+    monkeypatch.setenv("AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS", "True")
+    assert not has_ended(event_of(in_a_triggerer(make())))
     assert pushed == []
 
 
