@@ -41,6 +41,7 @@ class TaskWait:
     push_xcoms: bool
 
     if TYPE_CHECKING:
+        task: Any
         task_instance: Any
 
         @property
@@ -74,39 +75,33 @@ class TaskWait:
         :param payload: What the task resumes with.
         :param xcoms: What the task pushes if it succeeds, in this order.
         """
-        if payload["status"] == "success" and self._ends_here and await self._pushed(xcoms):
-            from airflow.triggers.base import TaskSuccessEvent
+        try:
+            if payload["status"] == "success" and self._ends_here:
+                from airflow.triggers.base import TaskSuccessEvent
 
-            # Never with its `xcoms`: Airflow 3.3 encodes those twice.
-            return TaskSuccessEvent()
+                await self._push(xcoms)
+                # Never with its `xcoms`: Airflow 3.3 encodes those twice.
+                return TaskSuccessEvent()
+        except Exception as e:
+            self.log.warning("Could not end the task here (%s): it resumes on a worker.", type(e).__name__)
         return DiscreetEvent(payload=payload)
 
-    async def _pushed(self, xcoms: dict[str, Any]) -> bool:
-        if not self.push_xcoms:
-            return True
+    async def _push(self, xcoms: dict[str, Any]) -> None:
         from airflow.sdk.bases.xcom import BaseXCom
 
         ti = self.task_instance
-        try:
-            for key, value in xcoms.items():
-                await BaseXCom.aset(
-                    key, value, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
-                )
-        except Exception as e:
-            self.log.warning(
-                "Could not push the XComs (%s): the task resumes on a worker, which does.", type(e).__name__
+        for key, value in xcoms.items() if self.push_xcoms else ():
+            await BaseXCom.aset(
+                key, value, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
             )
-            return False
-        return True
 
     @property
     def _ends_here(self) -> bool:
-        # The settings may be others than those of the worker, days ago.
+        # Settings may have changed since the task was deferred.
         if not self.end_here or not self._in_a_triggerer or settings_add_work():
             return False
-        # A task that starts from its trigger comes with it; for any other, its worker has asked.
-        task = getattr(self, "task", None)
-        return task is None or not declares_work(task)
+        # A worker that deferred has asked the task: the triggerer gets it still mapped, or not at all.
+        return self._deferred_by_a_worker or not declares_work(self.task)
 
     def heals(self, error: Exception) -> bool:
         """Return whether what a poll met is waited out, however long it lasts."""
