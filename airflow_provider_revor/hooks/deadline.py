@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from http.client import HTTPResponse
 from typing import Any
 
+from requests import Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -103,6 +104,20 @@ class DeadlineAdapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
         _use_deadlines(manager)
         return manager
+
+
+class UnreadRedirects(Session):
+    """
+    Leaves a redirect that is not followed as it is.
+
+    Even where redirects are off, requests prepares the next request: it parses the address, which may raise anything,
+    and reads the whole body, however large.
+    """
+
+    def resolve_redirects(self, *args: Any, yield_requests: bool = False, **kwargs: Any) -> Iterator[Response]:
+        """Follow redirects if they are to be followed."""
+        if not yield_requests:
+            yield from super().resolve_redirects(*args, **kwargs)
 
 
 def _use_deadlines(manager: Any) -> None:

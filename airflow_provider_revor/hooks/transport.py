@@ -43,12 +43,10 @@ class SyncTransport:
     """
 
     def __init__(self, settings: Settings) -> None:
-        import requests
-
-        from airflow_provider_revor.hooks.deadline import DeadlineAdapter
+        from airflow_provider_revor.hooks.deadline import DeadlineAdapter, UnreadRedirects
 
         self._settings = settings
-        self.session = requests.Session()
+        self.session = UnreadRedirects()
         self.session.headers.update(_HEADERS)
         # requests keeps ten connections of a host, and would open one anew for each call of more threads than that.
         for scheme in ("http://", "https://"):
