@@ -288,6 +288,8 @@ def job_request(job_id: str) -> Request:
     if is_nothing(job_id) or not str(job_id).strip(" ."):
         raise RevorValueError(f"job_id is {job_id!r}: it must name an outreach job.")
     name = parse_id("job_id", job_id)
+    if re.search(r"[\ud800-\udfff]", name):
+        raise RevorValueError(f"job_id is {job_id!r}: it must be valid text.")
     return Request("GET", f"{JOBS_PATH}/{quote(name, safe='')}")
 
 
@@ -349,7 +351,8 @@ def _moment(value: Any) -> float | None:
     try:
         moment = pendulum.parse(value, exact=True)
         return moment.timestamp() if isinstance(moment, pendulum.DateTime) else None
-    except (ValueError, OverflowError):
+    # pendulum stumbles with a TypeError over some texts, such as `9:`.
+    except (ValueError, OverflowError, TypeError):
         return None
 
 

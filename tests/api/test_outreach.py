@@ -228,6 +228,14 @@ def test_a_time_without_a_zone_is_utc(at):
     assert OutreachJob(**job(finished_at=at)).ended_at == 1_767_258_002.0
 
 
+@pytest.mark.parametrize(
+    "at", ["9:", "2026-01-01/00:00:00+00:00", "P1Y", "2026-W99-9", "\ud800", "9" * 60_000, 5, ["x"]]
+)
+def test_a_time_that_cannot_be_read_is_none(at):
+    assert OutreachJob(**job(status="scheduled", scheduled_at=at)).begins_at is None
+    assert OutreachJob(**job(finished_at=at)).ended_at is None
+
+
 @pytest.mark.parametrize("hours", [-5, 0, 5])
 def test_an_end_is_told_by_revors_clock_and_a_begin_by_ours(hours):
     # It answers at the second 1,000,000 of this machine's epoch.
