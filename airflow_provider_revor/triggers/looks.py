@@ -96,7 +96,7 @@ class Looks:
             latest = self._latest
             if latest and self._verified_at >= arrived:
                 return latest.poll
-            if latest and self._counts(latest):
+            if latest and self._counts(latest, joining=True):
                 if latest.reader in (None, await _reader(self._revor_conn_id)):
                     self._verified_at = loop.time()
                     return latest.poll
@@ -154,11 +154,18 @@ class Looks:
         if self._latest is look:
             self._latest = None
 
-    def _counts(self, look: Look) -> bool:
-        """Return whether a look may stand for a new one. What ends a wait is never believed twice."""
+    def _counts(self, look: Look, joining: bool = False) -> bool:
+        """
+        Return whether a look may stand for a new one. What ends a wait is never believed twice.
+
+        Trouble shows no account: to a trigger that joins, it counts only while Revor asks to stay away.
+        """
         if not isinstance(look.poll, (list, RevorTransientError)):
             return False
-        return asyncio.get_running_loop().time() < look.at + self._pause(look.poll)
+        lasts = self._pause(look.poll)
+        if joining and isinstance(look.poll, RevorTransientError):
+            lasts = min(look.poll.retry_after or 0, LONGEST_PAUSE)
+        return asyncio.get_running_loop().time() < look.at + lasts
 
     def _pause(self, poll: Poll) -> float:
         return max(self._interval, min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE))

@@ -190,6 +190,22 @@ def test_a_gate_that_a_restart_brings_back_looks_at_once(triggerer):
     assert triggerer.asked_at == [0]
 
 
+@pytest.mark.parametrize("trouble", [e.RevorServerError("503", status_code=503), e.RevorConnectionError("refused")])
+def test_a_gate_that_joins_after_trouble_looks_for_itself(triggerer, trouble):
+    triggerer.answer = lambda: trouble
+
+    async def main():
+        triggerer.gate()
+        await asyncio.sleep(5)
+        triggerer.answer = lambda: [account()]
+        joiners = [triggerer.gate(deadline=time.time() + 60) for _ in range(50)]
+        await asyncio.sleep(5)
+        assert all(opened(joiner) for joiner in joiners)
+
+    triggerer.run(main)
+    assert triggerer.asked_at == [0, 5]
+
+
 def test_a_retry_after_holds_for_all_who_join(triggerer):
     triggerer.answer = lambda: HOUR
 
