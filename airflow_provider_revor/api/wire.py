@@ -21,6 +21,7 @@ API_ROOT = ApiVersion.V1.root
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 # Plain strings: a Dag's parse does not pay for compiling what only a request needs.
 _HEADER_SAFE = r"[\x21-\x7e]+"
+_SURROGATES = r"[\ud800-\udfff]"
 _PATH_SAFE = r"/[^\s\\?#\x00-\x1f\x7f\ud800-\udfff]*"
 
 
@@ -112,10 +113,14 @@ def _has_dot_segments(path: str) -> bool:
     # A proxy or a server may decode more than once, take a backslash for a slash, or drop what follows a semicolon.
     while (decoded := unquote(path)) != path:
         path = decoded
-    return any(segment.partition(";")[0] in (".", "..") for segment in re.split(r"[/\\]", path))
+    # So may it cut a segment at a character that is no part of names, or strip blanks.
+    segments = re.split(r"[/\\]", path)
+    return any(re.split(r"[;?#\x00-\x1f\x7f]", segment.strip())[0].strip() in (".", "..") for segment in segments)
 
 
 def _query(name: str, value: Any) -> str | list[str]:
+    if not isinstance(name, str) or re.search(_SURROGATES, name):
+        raise RevorValueError(f"The query parameter {name!r} must be named by valid text.")
     if isinstance(value, (list, tuple)):
         return [_query_text(name, one) for one in value]
     return _query_text(name, value)
@@ -128,7 +133,7 @@ def _query_text(name: str, value: Any) -> str:
             "boolean, or a list of these."
         )
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    if re.search(r"[\ud800-\udfff]", text):
+    if re.search(_SURROGATES, text):
         raise RevorValueError(f"The query parameter {name!r} holds text that is not valid Unicode.")
     return text
 

@@ -49,6 +49,10 @@ def test_a_path_that_could_lead_elsewhere_is_refused(path):
         "jobs%2F..%2Fx",
         "jobs/..;v=1/x",
         "jobs/%2e%2e%3b/x",
+        "jobs/..%3fx",
+        "jobs/..%23/x",
+        "jobs/..%00/x",
+        "jobs/%20..%09/x",
         "/api/../admin",
     ],
 )
@@ -124,3 +128,9 @@ def test_a_body_that_is_not_json_is_refused(body):
 )
 def test_only_what_cannot_act_twice_is_repeatable(request_, repeatable):
     assert request_.repeatable is repeatable
+
+
+@pytest.mark.parametrize("name", [None, 5, "a\ud800"])
+def test_a_query_parameter_is_named_by_text(name):
+    with pytest.raises(e.RevorValueError, match="must be named by valid text"):
+        Request("GET", "connect/accounts", params={name: "1"})
