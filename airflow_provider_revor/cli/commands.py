@@ -15,6 +15,7 @@ from airflow_provider_revor.cli.connecting import CommandLineHook
 from airflow_provider_revor.cli.output import print_error, print_rows
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError, RevorValueError
 from airflow_provider_revor.rules.gate import Gate
+from airflow_provider_revor.rules.pauses import asked_pause, seconds
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.accounts import ConnectAccount
@@ -78,18 +79,21 @@ def check(args: Namespace) -> int:
 @_command
 def job(args: Namespace) -> int:
     """Show an outreach job, and with ``--watch`` wait for its end."""
+    interval = max(seconds(args.interval, "--interval"), 1.0)
     with CommandLineHook(args.conn_id) as hook:
         found = hook.get_outreach_job(args.job_id)
-        told = ""
+        told, asked = "", 0.0
         while args.watch and not found.ended:
             if found.standing != told:
                 told = found.standing
                 print_error(told)
-            time.sleep(max(args.interval, 1.0))
+            time.sleep(max(interval, asked))
+            asked = 0.0
             try:
                 found = hook.get_outreach_job(args.job_id)
             except RevorTransientError as e:
                 print_error(f"{e}")
+                asked = asked_pause(e)
     print_rows([_job_row(found, args.output)], args.output)
     return 1 if found.failed else 0
 
@@ -100,7 +104,8 @@ def key(args: Namespace) -> int:
     from airflow_provider_revor.rules.keys import attempt_key, task_key
 
     recipient = {"address": args.address, "profile_url": args.profile_url, "phone": args.phone}
-    if sum(value is not None for value in recipient.values()) != 1:
+    given = [value for value in recipient.values() if value is not None]
+    if len(given) != 1 or not given[0].strip():
         raise RevorValueError("Give one of --address, --profile-url and --phone.")
     if args.attempt < 1:
         raise RevorValueError("--attempt counts from 1 on.")

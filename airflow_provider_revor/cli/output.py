@@ -16,7 +16,9 @@ def print_rows(rows: Sequence[dict[str, Any]], output: str) -> None:
     :param output: ``table``, ``json``, ``yaml`` or ``plain``.
     """
     if output == "json":
-        print(json.dumps(rows, ensure_ascii=False))
+        # What a terminal would obey, or cannot show, is escaped.
+        text = json.dumps(rows, ensure_ascii=False)
+        print("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text))
         return
     if output == "yaml":
         from airflow.utils import yaml

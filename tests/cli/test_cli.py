@@ -11,6 +11,7 @@ from airflow.utils import yaml
 
 from airflow_provider_revor.__main__ import main
 from airflow_provider_revor.cli.definition import COMMANDS
+from airflow_provider_revor.cli.output import print_rows
 from airflow_provider_revor.rules.keys import attempt_key, task_key
 from airflow_provider_revor.version_compat import CLI_COMMANDS
 
@@ -193,3 +194,43 @@ def test_airflow_has_the_commands():
     airflow = [sys.executable, "-m", "airflow", "revor", "--help"]
     text = subprocess.run(airflow, check=True, capture_output=True, text=True).stdout
     assert all(command.name in text for command in COMMANDS)
+
+
+def test_watching_a_job_keeps_away_for_as_long_as_revor_asks(revor, capsys, monkeypatch):
+    revor.script_jobs(after=None)
+    job_id = send(revor)
+    pauses = []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        revor.fail(429, retry_after=120) if len(pauses) == 1 else revor.finish_job(job_id)
+
+    monkeypatch.setattr("time.sleep", sleep)
+    assert run(capsys, "job", job_id, "--watch")[0] == 0
+    assert pauses[0] == 10
+    assert 120 <= pauses[1] <= 132
+
+
+@pytest.mark.parametrize("interval", ["nan", "inf", "-1"])
+def test_an_interval_that_is_none(revor, capsys, interval):
+    code, _, err = run(capsys, "job", "job_1", "--watch", f"--interval={interval}")
+    assert (code, "--interval" in err, revor.request_count) == (2, True, 0)
+
+
+def test_json_shows_what_a_terminal_would_obey_escaped(capsys):
+    hostile = "\x9b31m\u202e\ud800"
+    print_rows([{"id": hostile}], "json")
+    out = capsys.readouterr().out
+    assert out.rstrip("\n").isprintable()
+    assert json.loads(out) == [{"id": hostile}]
+
+
+@pytest.mark.parametrize("recipient", [("--address", ""), ("--phone", " ")])
+def test_a_key_of_nobody(capsys, recipient):
+    code, _, err = run(capsys, "key", "--dag-id", "d", "--run-id", "r", "--task-id", "t", *recipient)
+    assert (code, "Give one of" in err) == (2, True)
+
+
+def test_a_job_id_that_is_not_valid_text(revor, capsys):
+    code, _, err = run(capsys, "job", "\udcff")
+    assert (code, "must be valid text" in err, revor.request_count) == (2, True, 0)
