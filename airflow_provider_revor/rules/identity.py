@@ -38,6 +38,8 @@ _CALLS = ("tel", "sms", "callto", "whatsapp")
 _WHATSAPP_HOSTS = ("wa.me", "api.whatsapp.com", "web.whatsapp.com")
 _JID = re.compile(r"(\d+)(?:[.:]\d+)*@(?:s\.whatsapp\.net|c\.us)", re.ASCII)
 _PHONE = re.compile(r"[\s(]*\+?[\d\s()./\u00b7\u2010-\u2015\u2212-]+")
+# As in +49 (0) 30 …: the zero after the country is for calls within it. Elsewhere it may be a part of the number.
+_TRUNK_ZERO = re.compile(r"^([\s(]*(?:\+|00)\s*[1-9]\d{0,2}[\s)]*)\(\s*0\s*\)")
 # E.164. What is shorter or longer is a contact identifier that happens to have digits only.
 _SHORTEST_NUMBER, _LONGEST_NUMBER = 7, 15
 _LONGEST_SPELLING = 100
@@ -125,8 +127,7 @@ def _phone(text: str) -> str:
     number = _number_in(text)
     if len(number) > _LONGEST_SPELLING or not _PHONE.fullmatch(number):
         return text
-    # As in +49 (0) 30 …: the zero is for calls within the country.
-    digits = re.sub(r"(?<=\d)\s*\(\s*0\s*\)", "", number)
+    digits = _TRUNK_ZERO.sub(r"\1", number)
     # Without + or 00, too, digits are read as WhatsApp reads them: the country comes first. A number that begins with
     # one zero has no country, so it stays apart from the same number with one.
     digits = re.sub(r"\D", "", digits).removeprefix("00")

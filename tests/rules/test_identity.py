@@ -298,3 +298,9 @@ def test_a_person_is_the_same_in_every_process():
             check=True,
         )
         assert json.loads(run.stdout) == [person(one) for one in people]
+
+
+def test_a_zero_in_parentheses_is_left_out_after_the_country_alone():
+    assert person({"phone": "+49 (0) 30 1234567"}) == person({"phone": "(0049)(0)301234567"})
+    assert person({"phone": "12(0)34567"}) == person({"phone": "12034567"})
+    assert person({"phone": "+49 30 (0) 1234567"}) != person({"phone": "+49 30 1234567"})
