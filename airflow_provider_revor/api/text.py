@@ -94,7 +94,7 @@ def _escaped(character: str) -> str:
     plain = {re.escape(character), re.escape(html.escape(character))}
     # Longer forms first: `u` alone would match the beginning of its own escape, and `&` that of `&amp;`.
     return (
-        rf"(?:\\{{1,4}}(?:u00|x){code:02x}|%(?:25){{0,3}}{code:02x}|&#(?:0{{0,4}}{code}|x0{{0,4}}{code:02x});"
+        rf"(?:(?:\\{{1,4}}|%)(?:u(?:0000)?00|x|u\{{){code:02x}\}}?|%(?:25){{0,3}}{code:02x}|&#(?:0{{0,4}}{code}|x0{{0,4}}{code:02x});?"
         rf"|\\{{0,4}}(?:{'|'.join(sorted(plain, key=len, reverse=True))}))"
     )
 
