@@ -28,6 +28,7 @@ from airflow_provider_revor.version_compat import COUNTS_CLEARS
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
     from airflow_provider_revor.typing import OrXCom
 
@@ -62,6 +63,12 @@ class OutreachOperator(BaseOperator):
     # Templated: another task's output until it is rendered.
     revor_conn_id: Any
     account_id: Any
+
+    if TYPE_CHECKING:
+
+        @property
+        def output(self) -> PlainXComArg:
+            """Airflow declares an ``XComArg``, for which type checkers reject ``output["job_id"]``."""
 
     def __init__(
         self,

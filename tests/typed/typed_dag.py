@@ -47,7 +47,7 @@ with DAG("typed", schedule=None):
     OutreachJobSensor(task_id="job", job_id=lead, deferrable=True, soft_fail=True)
     OutreachJobSensor.partial(task_id="jobs").expand(job_id=lead)
     EMAIL = {"subject": "Hello", "text": "Hello {{ params.name }}"}
-    OutreachDispatchOperator(
+    send = OutreachDispatchOperator(
         task_id="send",
         account_id=gate.output["account_id"],
         channel="email",
@@ -57,6 +57,7 @@ with DAG("typed", schedule=None):
         wait_for_completion=False,
         on_failure_callback=on_failure,
     )
+    OutreachJobSensor(task_id="sent", job_id=send.output["job_id"])
     OutreachDispatchOperator.partial(task_id="all", channel="email").expand_kwargs(lead)
     LinkedInPostLikeOperator(task_id="like", profile_url=lead, topic="hiking", account_id=gate.output["account_id"])
 
