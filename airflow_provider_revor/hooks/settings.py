@@ -133,6 +133,9 @@ class _Reader:
         if "://" not in written:
             # HttpHook's habit is to put the scheme into the field `schema`.
             written = f"{schema}://{written}" if schema else f"//{written}"
+        # Python leaves these out of a URL: the key would go to another host than the one that is written.
+        if re.search(r"[\t\r\n]", written):
+            self.refuse("has a host that is no URL: write it like https://revor.ai.")
         try:
             url = urlsplit(written)
         except ValueError:

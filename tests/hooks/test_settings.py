@@ -70,6 +70,8 @@ def test_the_host_is_taken_as_people_write_it(fields, base_url):
         ("https://revor.ai/?", "query or a fragment"),
         ("https://revor.ai#x", "query or a fragment"),
         ("https://", "no URL"),
+        ("https://re\nvor.ai", "no URL"),
+        ("https://re\tvor.ai", "no URL"),
         ("https://revor.ai:port", "no URL"),
         ("https://revor.ai:99999", "port 99999 is invalid: use 1–65535"),
         ("https://1.2.3.999", "no URL"),
