@@ -318,7 +318,8 @@ def test_the_test_button_says_what_is_wrong(connect, requests_mock, fields, answ
 def test_the_form_of_older_airflows_is_made_from_the_provider_info():
     wtforms = pytest.importorskip("wtforms", reason="this Airflow draws the form without wtforms")
     widgets = RevorHook.get_connection_form_widgets()
-    assert set(widgets) == {"timeout", "max_response_mb", "max_retries", "verify", "proxies", "allow_http"}
+    extras = {"api_version", "timeout", "max_response_mb", "max_retries", "verify", "proxies", "allow_http"}
+    assert set(widgets) == extras
     assert widgets["timeout"].field_class is wtforms.IntegerField
     behaviour = RevorHook.get_ui_field_behaviour()
     assert behaviour["relabeling"]["password"] == "API key"
