@@ -16,6 +16,8 @@ The errors of this provider, and what each one means for the task that meets it.
         │   └── RevorIdempotencyConflictError  other content under an idempotency key that was used before  (*)
         ├── RevorJobError                  an outreach job failed or was cancelled; a retry may help
         │   └── RevorJobFailedError        … and Revor does not say so                                     (*)
+        ├── RevorBatchError                more messages of a batch failed than it allows; a retry may help
+        │   └── RevorBatchFailedError      … and no retry can send one of them                             (*)
         ├── RevorJobTimeoutError           an outreach job did not end in the time that a task waits for it
         ├── RevorRequestError              400, 422 and other 4xx: the request is rejected                 (*)
         ├── RevorAuthenticationError       401: no API key, or not a valid one                             (*)
@@ -163,6 +165,14 @@ class RevorJobFailedError(RevorJobError, AirflowFailException):
     """An outreach job failed or was cancelled, and a retry would not help: the task fails at once."""
 
 
+class RevorBatchError(RevorError):
+    """More messages failed than ``max_failed`` allows, or none was sent."""
+
+
+class RevorBatchFailedError(RevorBatchError, AirflowFailException):
+    """More messages failed than ``max_failed`` allows, or none was sent; a retry would send none of them."""
+
+
 class RevorJobTimeoutError(RevorError):
     """An outreach job did not end in the time that a task waits for it; it continues in Revor."""
 
@@ -204,6 +214,8 @@ _CLASSES: dict[str, type[RevorError]] = {
         RevorIdempotencyConflictError,
         RevorJobError,
         RevorJobFailedError,
+        RevorBatchError,
+        RevorBatchFailedError,
         RevorJobTimeoutError,
         RevorRequestError,
         RevorAuthenticationError,

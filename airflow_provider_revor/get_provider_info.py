@@ -18,6 +18,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": _modules("airflow_provider_revor.hooks.revor"),
         "operators": _modules(
+            "airflow_provider_revor.operators.batch",
             "airflow_provider_revor.operators.cancel",
             "airflow_provider_revor.operators.connect",
             "airflow_provider_revor.operators.outreach",
@@ -27,6 +28,7 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_provider_revor.sensors.outreach",
         ),
         "triggers": _modules(
+            "airflow_provider_revor.triggers.batch",
             "airflow_provider_revor.triggers.connect",
             "airflow_provider_revor.triggers.outreach",
         ),

@@ -21,6 +21,7 @@ from airflow_provider_revor.api.accounts import (
     read_accounts,
 )
 from airflow_provider_revor.api.answers import Envelope, decode
+from airflow_provider_revor.api.limits import RateLimit, read_rate_limit
 from airflow_provider_revor.api.versions import ApiVersion
 from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError, RevorMissingConnectionError
@@ -71,6 +72,8 @@ class RevorHook(OutreachMethods, BaseHook):
         super().__init__(**kwargs)
         self.revor_conn_id = revor_conn_id
         self.max_retries = max_retries
+        #: What the latest response said about the rate limit; None if it said nothing.
+        self.rate_limit: RateLimit | None = None
         self._lock = threading.Lock()
         self._sync_transport: SyncTransport | None = None
         self._async_transport: tuple[asyncio.AbstractEventLoop, AsyncTransport] | None = None
@@ -304,7 +307,9 @@ class RevorHook(OutreachMethods, BaseHook):
         from airflow_provider_revor.hooks.retry import policy
 
         def attempt() -> Envelope:
-            return decode(request, self._open_sync_transport().send(request), self.revor_conn_id)
+            response = self._open_sync_transport().send(request)
+            self.rate_limit = read_rate_limit(response.headers)
+            return decode(request, response, self.revor_conn_id)
 
         with ClearedFrames():
             request = request if as_is else request.in_version(self.settings.api_version)
@@ -321,7 +326,9 @@ class RevorHook(OutreachMethods, BaseHook):
             request = request.in_version(self.settings.api_version)
 
             async def attempt() -> Envelope:
-                return decode(request, await transport.send(request), self.revor_conn_id)
+                response = await transport.send(request)
+                self.rate_limit = read_rate_limit(response.headers)
+                return decode(request, response, self.revor_conn_id)
 
             return read(await AsyncRetrying(**policy(request, self._retries, self.log))(attempt))
 

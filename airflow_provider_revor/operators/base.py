@@ -17,14 +17,13 @@ from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorJobTimeoutError, RevorTransientError, error_from_dict
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.memory import AttemptMemory
-from airflow_provider_revor.operators.sending import OutreachSender
+from airflow_provider_revor.operators.sending import OutreachSender, this_try
 from airflow_provider_revor.progress import WaitLog, from_now
 from airflow_provider_revor.rules.keys import digest, fixed_choice, person, task_key
 from airflow_provider_revor.rules.pauses import Misses, deferral_timeout, job_pause, seconds, time_left
 from airflow_provider_revor.rules.sending import Try
 from airflow_provider_revor.templates import is_known
 from airflow_provider_revor.typing import BaseOperatorArgs
-from airflow_provider_revor.version_compat import COUNTS_CLEARS
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -191,7 +190,10 @@ class OutreachOperator(BaseOperator):
                 memory=memory,
                 log=self.log,
             )
-            job = sender.send_once(_this_try(context, self.retries or 0))
+            sent = sender.send_once(this_try(context, self.retries or 0, Try))
+        job = sent.job
+        if sent.outdated:
+            self.log.warning("Nothing is sent: %s. What it sent differs from what this task now holds.", job.label)
         if not job.ended:
             when = f" It begins {from_now(job.begins_at)}." if job.begins_at and job.begins_at > began else ""
             self.log.info("%s%s", job.standing, when)
@@ -252,10 +254,3 @@ class OutreachOperator(BaseOperator):
             f"Outreach job {self._job_id} on connection {self.revor_conn_id!r} did not end within {self.timeout:g} s. "
             "It goes on in Revor: another try of this task waits for the same job, and sends nothing twice."
         )
-
-
-def _this_try(context: Context, retries: int) -> Try:
-    ti = context["ti"]
-    clears = getattr(context.get("dag_run"), "clear_number", None) if COUNTS_CLEARS else None
-    mapped = getattr(ti, "map_index", -1) not in (None, -1)
-    return Try(ti.try_number, ti.max_tries, retries, clears, mapped)

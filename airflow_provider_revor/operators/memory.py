@@ -2,15 +2,86 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_revor.api.answers import plain_text
+from airflow_provider_revor.rules.batch import End
 from airflow_provider_revor.rules.sending import Attempt
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_revor.version_compat import Log
+
+T = TypeVar("T")
+
+# People whose attempts are one value of the store: some 40 kB, below Airflow's 64 kB.
+CHUNK = 150
+
+
+class AttemptStore:
+    """
+    The task state store, as far as there is one and it can be reached.
+
+    :param context: The task's context.
+    :param log: Where a store that cannot be used is reported.
+    """
+
+    def __init__(self, context: Context, log: Log) -> None:
+        self._store: Any = context.get("task_state_store")
+        self._log = log
+
+    def read(self, key: str, parse: Callable[[Any], T | None]) -> T | None:
+        """
+        Return what a value says; None if there is none.
+
+        :param key: Its key.
+        :param parse: Returns what a value says; None if it cannot be one of ours.
+        """
+        if self._store is None:
+            return None
+        try:
+            if (value := self._store.get(key)) is None:
+                return None
+            if (parsed := parse(value)) is None:
+                raise ValueError("The record is not one that this version of the provider writes.")
+            return parsed
+        # Whatever a store and its backend raise: sending must not depend on it.
+        except Exception as e:
+            self._give_up("read", e)
+        return None
+
+    def write(self, key: str, value: Any) -> bool:
+        """
+        Write a value, and return whether that went well.
+
+        :param key: Its key.
+        :param value: Plain JSON.
+        """
+        if self._store is None:
+            return False
+        try:
+            # For as long as the Dag run, with which Airflow deletes it: a run may be cleared at any time.
+            from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+            self._store.set(key, value, retention=NEVER_EXPIRE)
+        except Exception as e:
+            self._give_up("written", e)
+            return False
+        return True
+
+    def _give_up(self, what: str, error: Exception) -> None:
+        # Not written to after a failed read, either: an older record is worth more than one without its history.
+        self._store = None
+        self._log.warning(
+            "The task state store cannot be %s, so that only Revor's memory of idempotency keys keeps this task from "
+            "sending twice: %s: %s",
+            what,
+            type(error).__name__,
+            plain_text(str(error)),
+        )
 
 
 class AttemptMemory:
@@ -29,23 +100,13 @@ class AttemptMemory:
     """
 
     def __init__(self, context: Context, name: str, log: Log) -> None:
-        self._store: Any = context.get("task_state_store")
+        self._store = AttemptStore(context, log)
         self._key = f"airflow_provider_revor.attempt.{name}"
-        self._log = log
         self._kept: Attempt | None = None
 
     def recall(self) -> Attempt | None:
         """Return the latest attempt that was recorded; None if there is none."""
-        if self._store is None:
-            return None
-        try:
-            value = self._store.get(self._key)
-            self._kept = Attempt.from_dict(value)
-            if value is not None and self._kept is None:
-                raise ValueError("The record is not one that this version of the provider writes.")
-        # Whatever a store and its backend raise: sending must not depend on it.
-        except Exception as e:
-            self._give_up("read", e)
+        self._kept = self._store.read(self._key, Attempt.from_dict)
         return self._kept
 
     def keep(self, attempt: Attempt) -> None:
@@ -54,24 +115,140 @@ class AttemptMemory:
 
         :param attempt: The latest one.
         """
-        if self._store is None or attempt == self._kept:
-            return
-        try:
-            # For as long as the Dag run, with which Airflow deletes it: a run may be cleared at any time.
-            from airflow.sdk.execution_time.context import NEVER_EXPIRE
-
-            self._store.set(self._key, attempt.as_dict(), retention=NEVER_EXPIRE)
+        if attempt != self._kept and self._store.write(self._key, attempt.as_dict()):
             self._kept = attempt
-        except Exception as e:
-            self._give_up("written", e)
 
-    def _give_up(self, what: str, error: Exception) -> None:
-        # Not written to after a failed read, either: an older record is worth more than one without its history.
-        self._store = None
-        self._log.warning(
-            "The task state store cannot be %s, so that only Revor's memory of idempotency keys keeps this task from "
-            "sending twice: %s: %s",
-            what,
-            type(error).__name__,
-            plain_text(str(error)),
-        )
+
+@dataclass
+class _Person:
+    """The latest attempt to reach one person, how its job ended if that is known, and its chunk."""
+
+    chunk: int
+    attempt: Attempt
+    end: End | None = None
+
+
+class BatchMemory:
+    """
+    The records of the latest attempts to reach many people, kept in chunks: each call of the store is a request.
+
+    New jobs are written together, some at a time. The jobs of those that a crash loses are found by their idempotency
+    keys.
+
+    :param context: The task's context.
+    :param log: Where a store that cannot be used is reported.
+    """
+
+    def __init__(self, context: Context, log: Log) -> None:
+        self._store = AttemptStore(context, log)
+        self._people: dict[str, _Person] = {}
+        self._chunks: list[list[str]] = []
+        self._changed: set[int] = set()
+        while chunk := self._store.read(self._key(len(self._chunks)), _read):
+            number = len(self._chunks)
+            self._chunks.append(list(chunk))
+            self._people.update({name: _Person(number, *record) for name, record in chunk.items()})
+
+    def recall(self, name: str) -> Attempt | None:
+        """
+        Return the latest attempt that was recorded for a person; None if there is none.
+
+        :param name: The digest of the person's idempotency key.
+        """
+        person = self._people.get(name)
+        return person.attempt if person else None
+
+    def end_of(self, name: str) -> End | None:
+        """
+        Return how the job of the latest attempt ended; None if that is not known.
+
+        :param name: The digest of the person's idempotency key.
+        """
+        person = self._people.get(name)
+        return person.end if person else None
+
+    def announce(self, attempts: Iterable[Attempt]) -> None:
+        """
+        Record the first attempts that are about to be made, and save.
+
+        :param attempts: The attempts; those to people with a record are left out.
+        """
+        for attempt in attempts:
+            if attempt.key not in self._people:
+                self._put(attempt)
+        self.save()
+
+    def keep(self, attempt: Attempt) -> None:
+        """
+        Record an attempt; its ``key`` names the person.
+
+        :param attempt: The latest one.
+        """
+        person = self._people.get(attempt.key)
+        if person and (person.attempt == attempt or _leads_to(person.attempt, attempt)):
+            return
+        self._put(attempt)
+        if attempt.job_id is None:
+            # It says which key is used next: that must be known before it is.
+            self.save()
+
+    def keep_ends(self, ends: dict[str, End]) -> None:
+        """
+        Record how jobs ended, so that no later try has to ask, and save.
+
+        :param ends: The ends by job.
+        """
+        for person in self._people.values():
+            end = ends.get(person.attempt.job_id or "")
+            if end and person.end != end:
+                person.end = end
+                self._changed.add(person.chunk)
+        self.save()
+
+    def save(self) -> None:
+        """Write what has changed."""
+        for number in sorted(self._changed):
+            self._store.write(self._key(number), {name: _written(self._people[name]) for name in self._chunks[number]})
+        self._changed.clear()
+
+    def _put(self, attempt: Attempt) -> None:
+        name = attempt.key
+        person = self._people.get(name)
+        if person is None:
+            if not self._chunks or len(self._chunks[-1]) >= CHUNK:
+                self._chunks.append([])
+            self._chunks[-1].append(name)
+            person = self._people[name] = _Person(len(self._chunks) - 1, attempt)
+        if person.attempt.job_id != attempt.job_id:
+            person.end = None
+        person.attempt = attempt
+        self._changed.add(person.chunk)
+
+    def _key(self, number: int) -> str:
+        return f"airflow_provider_revor.attempts.{number}"
+
+
+def _leads_to(recorded: Attempt, attempt: Attempt) -> bool:
+    """Return whether a next try finds the key of an attempt from what is recorded: the attempt before, and its job."""
+    return attempt.job_id is None and recorded.job_id is not None and recorded.number == attempt.number - 1
+
+
+def _written(person: _Person) -> list[Any]:
+    attempt = person.attempt
+    record = [attempt.number, attempt.job_id, attempt.message, attempt.max_tries]
+    return [*record, *person.end] if person.end else record
+
+
+def _read(chunk: Any) -> dict[str, tuple[Attempt, End | None]] | None:
+    """Return the attempts and ends in a chunk; None if it is not one that this version wrote."""
+    records = {}
+    for name, value in chunk.items() if isinstance(chunk, dict) else ():
+        match value:
+            case [number, job_id, message, max_tries, *rest] if len(rest) in (0, 3):
+                fields = {"number": number, "job_id": job_id, "message": message, "max_tries": max_tries}
+                attempt = Attempt.from_dict({**fields, "key": name})
+                if attempt:
+                    records[name] = attempt, End(*rest) if rest else None
+                    continue
+        return None
+    return records or None

@@ -4,17 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_provider_revor.exceptions import RevorError, RevorNotFoundError, RevorResponseError
 from airflow_provider_revor.rules.keys import attempt_key, digest
 from airflow_provider_revor.rules.sending import Attempt, Found, Get, Try, find_or_send
+from airflow_provider_revor.version_compat import COUNTS_CLEARS
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
     from airflow_provider_revor.api.outreach import OutreachJob
-    from airflow_provider_revor.operators.memory import AttemptMemory
     from airflow_provider_revor.version_compat import Log
+
+_Try = TypeVar("_Try", bound=Try)
+
+
+class Memory(Protocol):
+    """What earlier tries recorded of one person."""
+
+    def recall(self) -> Attempt | None:
+        """Return the latest attempt that was recorded; None if there is none."""
+
+    def keep(self, attempt: Attempt) -> None:
+        """Record the latest attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """
+    The result of one try for one person.
+
+    :param job: The job; one that failed fails the task.
+    :param outdated: Whether nothing was sent, and the job holds another message than the task now does.
+    """
+
+    job: OutreachJob
+    outdated: bool
 
 
 class OutreachSender:
@@ -29,6 +56,9 @@ class OutreachSender:
     :param conn_id: The Airflow connection, for messages.
     :param memory: What earlier tries recorded.
     :param log: The task's log.
+    :param confirm: Whether to ask for a job after it was sent. A response under a key that was used before tells how
+        the job stood when it was created, so only where none can have been used, and the job is asked for later
+        anyway, this may be False. Default: True.
     """
 
     def __init__(
@@ -40,8 +70,9 @@ class OutreachSender:
         own_key: bool,
         message: Any,
         conn_id: str,
-        memory: AttemptMemory,
+        memory: Memory,
         log: Log,
+        confirm: bool = True,
     ) -> None:
         self._post = post
         self._get = get
@@ -51,13 +82,15 @@ class OutreachSender:
         self._conn_id = conn_id
         self._memory = memory
         self._log = log
+        self._confirm = confirm
 
-    def send_once(self, this_try: Try) -> OutreachJob:
+    def send_once(self, this_try: Try, began: float | None = None) -> Sent:
         """
         Return the task's job; see :mod:`airflow_provider_revor.rules.sending`.
 
         :param this_try: The try.
-        :return: The job as a GET has just shown it. One that failed fails the task.
+        :param began: When it began, by this machine's monotonic clock. Default: now.
+        :return: The job as a GET has just shown it.
         :raises RevorNotFoundError: if Revor does not know the job that an earlier try recorded.
         :raises RevorError: if Revor cannot be asked or refuses.
         """
@@ -68,7 +101,7 @@ class OutreachSender:
             # A person cleared the task and gave it another idempotency key: another message is meant.
             self._log.warning("The idempotency key is another than that of job %s: a new message.", recorded.job_id)
             recorded = None
-        began, try_began = time.monotonic(), None
+        began, try_began = time.monotonic() if began is None else began, None
         job: OutreachJob
         nothing_before = this_try.nothing_before and not self._own_key
         steps = find_or_send(recorded, first_try=first_try, nothing_before=nothing_before, try_number=this_try.number)
@@ -89,18 +122,19 @@ class OutreachSender:
                 break
             self._log.info("%s: sending again under the next idempotency key.", job.label)
         if recorded and recorded.job_id == job.id:
-            if recorded.message != self._message and not job.failed:
-                self._log.warning("Nothing is sent: %s. What it sent differs from what this task now holds.", job.label)
             self._memory.keep(replace(recorded, max_tries=this_try.max_tries))
-        else:
-            self._memory.keep(replace(current, number=number, job_id=job.id))
-        return job
+            return Sent(job, outdated=recorded.message != self._message and not job.failed)
+        self._memory.keep(replace(current, number=number, job_id=job.id))
+        return Sent(job, outdated=False)
 
     def _send(self, attempt: Attempt) -> OutreachJob:
         # If this try ends before it learns of the job, the next one repeats this key.
         self._memory.keep(attempt)
-        job_id = self._post(attempt_key(self._key, attempt.number)).id
+        job = self._post(attempt_key(self._key, attempt.number))
+        job_id = job.id
         self._memory.keep(replace(attempt, job_id=job_id))
+        if not self._confirm:
+            return job
         try:
             # A response under a key that was used before tells how the job stood when it was created.
             return self._get(job_id)
@@ -132,3 +166,17 @@ class OutreachSender:
                 status_code=e.status_code,
                 request_id=e.request_id,
             ) from None
+
+
+def this_try(context: Context, retries: int, kind: type[_Try]) -> _Try:
+    """
+    Return the try that a task is in.
+
+    :param context: The task's context.
+    :param retries: The ``retries`` of the task.
+    :param kind: The class to make it of.
+    """
+    ti = context["ti"]
+    clears = getattr(context.get("dag_run"), "clear_number", None) if COUNTS_CLEARS else None
+    mapped = getattr(ti, "map_index", -1) not in (None, -1)
+    return kind(ti.try_number, ti.max_tries, retries, clears, mapped)

@@ -9,80 +9,21 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from factories import job
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from revor_model import DAY, ENDS, LIVE, Crash, Revor
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor.api.outreach import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.outreach import OutreachDispatchOperator
 from airflow_provider_revor.version_compat import COUNTS_CLEARS
 
-DAY = 86_400
 PEOPLE = ("ada@example.com", "bob@example.com")
-LIVE = ("queued", "running", "succeeded")
-ENDS = [
-    ("succeeded", None),
-    ("failed", {"code": "busy", "retryable": True}),
-    ("failed", {"code": "provider_timeout", "retryable": False}),
-    ("failed", {"code": "recipient_unknown", "retryable": False}),
-    ("cancelled", None),
-]
-
-
-class Crash(BaseException):
-    """The worker is gone."""
-
-
-class Revor:
-    """What Revor does with keys, and its clock."""
-
-    def __init__(self, offset, dated):
-        self.offset, self.dated = offset, dated
-        self.jobs = {}
-        self.keys = {}
-        self.api_key = 0
-        self.at_once = None
-
-    @property
-    def now(self):
-        return time.time() + self.offset
-
-    @property
-    def date(self):
-        """The Date header, which has no fractions of a second."""
-        return float(int(self.now)) if self.dated else None
-
-    def iso(self):
-        return datetime.fromtimestamp(self.now, UTC).isoformat()
-
-    def post(self, address, body, key):
-        known = self.keys.get((self.api_key, key))
-        if known:
-            if known["body"] != body:
-                raise e.RevorIdempotencyConflictError("conflict", code="idempotency_conflict", status_code=409)
-            # As it stood when it was created.
-            return OutreachJob(known["id"], "queued", answered_at=self.date)
-        job_id = f"job_{len(self.jobs) + 1}"
-        self.jobs[job_id] = job(id=job_id, status="queued", finished_at=None, error=None, address=address)
-        self.keys[self.api_key, key] = {"id": job_id, "body": body}
-        if self.at_once:
-            self.end(job_id, *self.at_once)
-        return OutreachJob(job_id, "queued", answered_at=self.date)
-
-    def get(self, job_id):
-        one = {name: value for name, value in self.jobs[job_id].items() if name != "address"}
-        return OutreachJob(**one, answered_at=self.date)
-
-    def end(self, job_id, status, error):
-        if self.jobs[job_id]["status"] == "queued":
-            self.jobs[job_id].update(status=status, error=error, finished_at=self.iso())
 
 
 class Instance:

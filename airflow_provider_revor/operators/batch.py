@@ -1,0 +1,251 @@
+"""Outreach to many people in one task: each once, one trigger for all, a summary at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Unpack
+
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
+
+from airflow_provider_revor.api.checks import interval_bounds
+from airflow_provider_revor.exceptions import (
+    RevorBatchError,
+    RevorBatchFailedError,
+    RevorJobTimeoutError,
+    RevorValueError,
+    error_from_dict,
+)
+from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.operators.batch_sending import BatchSender, BatchTry
+from airflow_provider_revor.operators.memory import BatchMemory
+from airflow_provider_revor.operators.sending import this_try
+from airflow_provider_revor.rules.batch import End, unpack
+from airflow_provider_revor.rules.messages import read_messages, rows_of
+from airflow_provider_revor.rules.outcomes import (
+    MaxFailed,
+    Row,
+    check_max_failed,
+    describe,
+    summarize,
+    verdict,
+)
+from airflow_provider_revor.rules.pauses import TRIGGERER_GRACE, seconds, time_left
+from airflow_provider_revor.templates import is_known
+from airflow_provider_revor.triggers.batch import ENDED, JOBS
+from airflow_provider_revor.triggers.xcoms import TaskXComs
+from airflow_provider_revor.typing import BaseOperatorArgs
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_revor.operators.base import Interval
+    from airflow_provider_revor.typing import OrXCom
+
+
+class OutreachBatchOperator(BaseOperator):
+    """
+    Send messages to many people, each once and only once, and wait in one trigger until all have been sent.
+
+    All messages are checked before the first is sent. Each person is then sent to by the same rule, and with the same
+    idempotency keys, as by :class:`.OutreachDispatchOperator`: who is in the list twice gets one message, and a retry
+    or a clear sends again only what the rule allows. A try that was cut short is resumed by the next one: on Airflow
+    3.3+ by what it recorded in the task state store, on older ones by the keys.
+
+    Sending is paced by Revor's ``X-RateLimit-…`` headers and obeys ``Retry-After``. An error that concerns one message,
+    such as an unknown account, is that message's failure. One that concerns all, such as a rejected API key, ends the
+    try.
+
+    The XCom ``return_value`` is a summary: ``total``, ``sent``, ``accepted``, ``skipped`` and ``failed``, the same
+    ``by_account`` and ``by_channel``, and the failed and skipped ones ``by_code`` with their ``references``. The XCom
+    ``jobs`` is a row for each message: ``reference``, ``account_id``, ``channel``, ``job_id``, ``status``, ``code``,
+    ``interval`` and more. Neither holds anything personal, unless a reference does. Both are there if the task fails,
+    too. The XComs ``jobs`` and ``jobs_ended`` are also what the trigger works from.
+
+    Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``GET /api/v1/outreach/jobs/{id}`` — Check
+    an Outreach Job.
+
+    :param messages: A list of at most 10,000 dicts with ``account_id``, ``channel``, ``recipient``, ``content`` and
+        maybe ``metadata``, as :class:`.OutreachDispatchOperator` takes them, and maybe a ``reference``: your name for
+        the person in results and logs, such as a CRM id. (templated)
+    :param min_channel_task_interval_seconds: As for :class:`.OutreachDispatchOperator`; a pair draws a number for each
+        person. Default: ``(180, 360)``, as Revor advises. (templated)
+    :param on_invalid: What to do about messages that cannot be sent as they are: ``fail`` before anything is sent, or
+        ``skip`` them. Default: ``fail``.
+    :param max_failed: How many messages may fail: a number, or a share such as 0.1 of those that were not skipped.
+        Above it, or if nothing was sent, the task fails with the summary as its message. Default: 0.
+    :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``. (templated)
+    :param wait_for_completion: Whether to wait until all jobs have ended; else the task ends once Revor has accepted
+        all messages. Default: True.
+    :param poke_interval: Seconds, or a timedelta, from when a job may begin to the first look at it; the pauses
+        between further looks grow up to an hour. Default: 60.
+    :param max_requests_per_minute: The most requests a minute while waiting, for all jobs together. Default: 60.
+    :param timeout: How many seconds a try waits for the jobs at the most, or a timedelta; None for Airflow's
+        ``[sensors] default_timeout``. Default: None.
+    :raises RevorValueError: (a ValueError) when the Dag is parsed, if an argument cannot be used.
+    """
+
+    template_fields: Sequence[str] = ("revor_conn_id", "messages", "min_channel_task_interval_seconds")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"messages": "json"}
+    ui_color = "#e6ddf7"
+
+    # Templated: another task's output until it is rendered.
+    messages: Any
+    revor_conn_id: Any
+
+    def __init__(
+        self,
+        *,
+        messages: OrXCom[Sequence[Mapping[str, Any]]],
+        min_channel_task_interval_seconds: Interval = (180, 360),
+        on_invalid: Literal["fail", "skip"] = "fail",
+        max_failed: MaxFailed = 0,
+        revor_conn_id: OrXCom[str] = "revor_default",
+        wait_for_completion: bool = True,
+        poke_interval: timedelta | float = 60.0,
+        max_requests_per_minute: float = 60.0,
+        timeout: timedelta | float | None = None,
+        **kwargs: Unpack[BaseOperatorArgs],
+    ) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]  # Airflow's hints allow fewer callbacks than Airflow does.
+        interval = min_channel_task_interval_seconds
+        if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
+            interval_bounds(interval)
+        if on_invalid not in ("fail", "skip"):
+            raise RevorValueError(f"on_invalid={on_invalid!r}: use 'fail' or 'skip'.")
+        if not max_requests_per_minute > 0:
+            raise RevorValueError(f"max_requests_per_minute={max_requests_per_minute!r}: use a number above 0.")
+        self.messages = messages
+        self.min_channel_task_interval_seconds = min_channel_task_interval_seconds
+        self.on_invalid = on_invalid
+        self.max_failed = check_max_failed(max_failed)
+        self.revor_conn_id = revor_conn_id
+        self.wait_for_completion = wait_for_completion
+        self.poke_interval = seconds(poke_interval)
+        self.max_requests_per_minute = max_requests_per_minute
+        if timeout is None:
+            timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
+        self.timeout = seconds(timeout)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Send all messages, or find the jobs of those that an earlier try sent, and wait for their ends.
+
+        :return: The summary.
+        :raises RevorValueError: (a ValueError) if a message cannot be sent as it is; before any request.
+        :raises RevorBatchError: if more messages failed than ``max_failed`` allows, or none was sent.
+        :raises RevorBatchFailedError: the same, if a retry would send none of them; the task fails without retries.
+        :raises RevorJobTimeoutError: if the jobs have not ended in time.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        began, ti = time.time(), context["ti"]
+        batch = read_messages(
+            self.messages,
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            bounds=interval_bounds(self.min_channel_task_interval_seconds),
+        )
+        if self.on_invalid == "fail":
+            batch.refuse()
+        if batch.problems:
+            self.log.warning("Skipping invalid messages. %s", batch.told_problems())
+        current = this_try(context, self.retries or 0, BatchTry)
+        # No retries of the hook's own: the batch slows down for all messages that follow.
+        with RevorHook(self.revor_conn_id, max_retries=0) as hook:
+            sender = BatchSender(
+                hook, BatchMemory(context, self.log), current, self.log, waits=self.wait_for_completion
+            )
+            sent = sender.send(batch.messages, len(batch.skipped), batch.total)
+        rows = rows_of(batch.total, {**batch.skipped, **sent})
+        if self.wait_for_completion and any(row.waits for row in rows):
+            self._defer(context, rows, began)
+        return self._conclude(context, rows)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """
+        Go on with what the trigger found.
+
+        :param event: The payload of :class:`.OutreachBatchTrigger`.
+        :return: The summary.
+        :raises RevorError: as :meth:`execute` does.
+        :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
+        """
+        jobs = _xcoms(context).get(JOBS)
+        if event["status"] == "error" and not isinstance(jobs, list):
+            raise error_from_dict(event["error"])
+        ends = unpack(event["ends"])
+        rows = [_ended(Row.from_dict(job), ends.get(position)) for position, job in enumerate(jobs)]
+        BatchMemory(context, self.log).keep_ends({rows[position].job_id or "": end for position, end in ends.items()})
+        if event["status"] == "success":
+            return self._conclude(context, rows)
+        summary = self._push(context, rows)
+        if event["status"] == "error":
+            self.log.info("%s", describe(summary))
+            raise error_from_dict(event["error"])
+        if event["status"] == "execution_timeout":
+            raise AirflowTaskTimeout(f"Not all jobs have ended within {self.execution_timeout}: {describe(summary)}")
+        raise RevorJobTimeoutError(
+            f"Not all jobs have ended within {self.timeout:g} s: {describe(summary)} They go on in Revor; another try "
+            "of this task waits for them, and sends nothing twice."
+        )
+
+    def on_kill(self) -> None:
+        """Log that the jobs go on: the API cannot cancel them."""
+        self.log.warning("The batch's jobs go on in Revor: ending a task leaves them as they are.")
+
+    def _defer(self, context: Context, rows: Sequence[Row], began: float) -> NoReturn:
+        from airflow_provider_revor.triggers.batch import OutreachBatchTrigger
+
+        now = time.time()
+        wait = f"{context['ti'].try_number}-{now}"
+        self._push(context, rows)
+        context["ti"].xcom_push(key=ENDED, value={"wait": wait, "ends": []})
+        left, status = time_left(began + self.timeout - now, self.execution_timeout, now - began)
+        self.defer(
+            trigger=OutreachBatchTrigger(
+                instance=_xcoms(context).as_dict(),
+                wait=wait,
+                revor_conn_id=self.revor_conn_id,
+                poke_interval=self.poke_interval,
+                max_requests_per_minute=self.max_requests_per_minute,
+                first_poll_at=now,
+                deadline=now + left,
+                deadline_status=status,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=left + TRIGGERER_GRACE),
+        )
+
+    def _conclude(self, context: Context, rows: Sequence[Row]) -> dict[str, Any]:
+        summary = self._push(context, rows)
+        if not rows:
+            self.log.warning("The list of messages is empty: nothing is sent.")
+            return summary
+        if why := verdict(summary, self.max_failed):
+            retry_may_help = any(row.retry_may_help for row in rows)
+            cls = RevorBatchError if retry_may_help else RevorBatchFailedError
+            again = "A retry sends some of them again." if retry_may_help else "Fix the causes, then clear the task."
+            raise cls(f"{why[0].upper()}{why[1:]}: {describe(summary)} {again}")
+        self.log.info("%s", describe(summary))
+        return summary
+
+    def _push(self, context: Context, rows: Sequence[Row]) -> dict[str, Any]:
+        """Push the rows and the summary, so that they are there however the task ends; return the summary."""
+        summary = summarize(rows)
+        context["ti"].xcom_push(key=JOBS, value=[row.as_dict() for row in rows])
+        context["ti"].xcom_push(key="return_value", value=summary)
+        return summary
+
+
+def _xcoms(context: Context) -> TaskXComs:
+    ti = context["ti"]
+    return TaskXComs(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+
+
+def _ended(row: Row, end: End | None) -> Row:
+    if end is None:
+        return row
+    return replace(row, status=end.status, code=end.code, retry_may_help=end.retry_may_help)

@@ -1,0 +1,264 @@
+"""Send the messages of a batch, each by the rule of sending, at the pace that Revor allows."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.exceptions import (
+    RevorConflictError,
+    RevorConnectionError,
+    RevorError,
+    RevorNotFoundError,
+    RevorRateLimitError,
+    RevorRequestError,
+    RevorTransientError,
+    RevorValueError,
+)
+from airflow_provider_revor.operators.sending import OutreachSender
+from airflow_provider_revor.progress import ProgressLog
+from airflow_provider_revor.rules.keys import digest
+from airflow_provider_revor.rules.outcomes import Row, job_code
+from airflow_provider_revor.rules.pacing import Pace
+from airflow_provider_revor.rules.sending import Attempt, Try
+
+if TYPE_CHECKING:
+    from airflow_provider_revor.hooks.revor import RevorHook
+    from airflow_provider_revor.operators.memory import BatchMemory
+    from airflow_provider_revor.rules.batch import End
+    from airflow_provider_revor.rules.messages import Message
+    from airflow_provider_revor.version_compat import Log
+
+T = TypeVar("T")
+
+# These concern one message; the next one may well be accepted.
+_OF_ONE_MESSAGE = (RevorNotFoundError, RevorConflictError, RevorRequestError, RevorValueError)
+# Of the errors that may pass, these concern every message.
+_OF_ALL_MESSAGES = (RevorRateLimitError, RevorConnectionError)
+
+# So many first attempts are recorded together before the first of them is made.
+_ANNOUNCED = 50
+# So many errors in a row that may pass, and the try ends.
+_MOST_ERRORS = 5
+# Seconds. A longer wait is left to Airflow's retries, which need no worker for it.
+_LONGEST_WAIT = 600.0
+# Seconds between two writes of the records, and the wait before which they are written.
+_SAVE_EVERY, _SAVE_BEFORE = 5.0, 5.0
+
+
+class BatchTry(Try):
+    """One try of a batch."""
+
+    def is_first_after(self, recorded: Attempt | None) -> bool:
+        """
+        Return whether this is the first try for this person since a person cleared the task.
+
+        The first try of the task after a clear may end before it comes to everyone: a later one goes on.
+
+        :param recorded: The attempt that an earlier try recorded.
+        """
+        return recorded.max_tries != self.max_tries if recorded else Try.is_first_after(self, None)
+
+
+class BatchSender:
+    """
+    Send messages, or find their jobs, in one try of a batch.
+
+    :param hook: A hook that does not retry by itself.
+    :param memory: What earlier tries recorded.
+    :param this_try: The try.
+    :param log: The task's log.
+    :param waits: Whether the jobs are waited for afterwards, so that it is learned then how they stand.
+    """
+
+    def __init__(self, hook: RevorHook, memory: BatchMemory, this_try: BatchTry, log: Log, *, waits: bool) -> None:
+        self._hook = hook
+        self._memory = memory
+        self._try = this_try
+        self._log = log
+        self._waits = waits
+        self._pace = Pace()
+        self._next_request = self._saved_at = time.monotonic()
+        self._errors = 0
+        self._outdated = 0
+        self._began = time.monotonic()
+
+    def send(self, messages: Iterable[Message], skipped: int, total: int) -> dict[int, Row]:
+        """
+        Send each message once, or find its job.
+
+        :param messages: The messages, each to another person.
+        :param skipped: How many others are skipped, for the log.
+        :param total: How many there are in all, for the log.
+        :return: Their rows, by position.
+        :raises RevorError: for an error that concerns all messages; what was sent is recorded.
+        """
+        rows: dict[int, Row] = {}
+        queue, doubtful = deque(messages), set[int]()
+        counts = Counter(skipped=skipped)
+        progress = ProgressLog(self._log, total, ("accepted", "skipped", "failed"))
+        try:
+            for number in itertools.count():
+                if not queue:
+                    break
+                if number % _ANNOUNCED == 0:
+                    self._memory.announce(map(self._first_attempt, itertools.islice(queue, _ANNOUNCED)))
+                message = queue.popleft()
+                try:
+                    row = self._send_one(message)
+                    self._errors = 0
+                except _OF_ONE_MESSAGE as e:
+                    row = self._failed(message, e)
+                    self._errors = 0
+                except RevorTransientError as e:
+                    if message.position in doubtful and counts["accepted"]:
+                        # Once again, while others were accepted.
+                        row = self._failed(message, e)
+                    else:
+                        self._wait_after(e)
+                        if isinstance(e, _OF_ALL_MESSAGES):
+                            queue.appendleft(message)
+                        else:
+                            doubtful.add(message.position)
+                            queue.append(message)
+                        continue
+                rows[message.position] = row
+                counts["failed" if row.outcome == "failed" else "accepted"] += 1
+                progress.update(counts, time.monotonic())
+                if time.monotonic() > self._saved_at + _SAVE_EVERY:
+                    self._save()
+        finally:
+            self._save()
+        if self._outdated:
+            self._log.warning(
+                "%s messages were sent before and differ from what this task now holds; they are not sent again.",
+                f"{self._outdated:,}",
+            )
+        return rows
+
+    def _send_one(self, message: Message) -> Row:
+        name = digest(message.key)
+        recorded, end = self._memory.recall(name), self._memory.end_of(name)
+        body = message.body
+
+        def post(idempotency_key: str) -> OutreachJob:
+            return self._paced(
+                lambda: self._hook.create_outreach_dispatch(
+                    str(body["account_id"]),
+                    body["channel"],
+                    body["recipient"],
+                    body["content"],
+                    metadata=body.get("metadata"),
+                    min_channel_task_interval_seconds=message.row.interval,
+                    idempotency_key=idempotency_key,
+                )
+            )
+
+        def get(job_id: str) -> OutreachJob:
+            if recorded and recorded.job_id == job_id:
+                if end:
+                    return _ended(job_id, end)
+                if self._waits and not self._try.is_first_after(recorded):
+                    # An earlier try crashed. Whoever is left is sent to first; the wait learns how this one stands.
+                    return OutreachJob(job_id, "queued")
+            return self._paced(lambda: self._hook.get_outreach_job(job_id))
+
+        sender = OutreachSender(
+            post=post,
+            get=get,
+            key=message.key,
+            own_key=False,
+            message=_content(message),
+            conn_id=self._hook.revor_conn_id,
+            memory=_OfOnePerson(self._memory, name),
+            log=self._log,
+            # Where no key can have been used before, the wait learns how each job stands.
+            confirm=not (self._waits and self._try.nothing_before),
+        )
+        sent = sender.send_once(self._try, self._began)
+        self._outdated += sent.outdated
+        job = sent.job
+        return replace(
+            message.row,
+            job_id=job.id,
+            status=job.status,
+            code=job_code(job),
+            scheduled_at=job.scheduled_at,
+            retry_may_help=job.retry_may_help,
+        )
+
+    def _first_attempt(self, message: Message) -> Attempt:
+        content = digest(_content(message))
+        return Attempt(1, None, digest(message.key), content, self._try.max_tries)
+
+    def _paced(self, request: Callable[[], T]) -> T:
+        self._sleep(self._next_request - time.monotonic())
+        result = request()
+        self._next_request = time.monotonic() + self._pace.after_response(self._hook.rate_limit)
+        return result
+
+    def _failed(self, message: Message, error: RevorError) -> Row:
+        code = error.code or (f"http_{error.status_code}" if error.status_code else type(error).__name__)
+        named = "" if message.row.reference is None else f" (reference {message.row.reference})"
+        self._log.warning("messages[%s]%s: %s", message.position, named, error)
+        retry_may_help = not isinstance(error, AirflowFailException)
+        return replace(message.row, status="failed", code=code, retry_may_help=retry_may_help)
+
+    def _wait_after(self, error: RevorTransientError) -> None:
+        self._errors += 1
+        if self._errors > _MOST_ERRORS or (error.retry_after or 0) > _LONGEST_WAIT:
+            raise error
+        if isinstance(error, RevorRateLimitError):
+            pause = self._pace.after_rejection(error.retry_after, self._hook.rate_limit)
+        else:
+            pause = error.retry_after or 2.0 ** (self._errors - 1)
+        self._log.warning("Trying again in %.0f s: %s", pause, error)
+        self._sleep(pause)
+        self._next_request = time.monotonic()
+
+    def _sleep(self, seconds: float) -> None:
+        if seconds > _SAVE_BEFORE:
+            self._save()
+        if seconds > 0:
+            time.sleep(seconds)
+
+    def _save(self) -> None:
+        self._memory.save()
+        self._saved_at = time.monotonic()
+
+
+class _OfOnePerson:
+    """The memory of a batch, as the rule of sending uses it for one person."""
+
+    def __init__(self, memory: BatchMemory, name: str) -> None:
+        self._memory = memory
+        self._name = name
+
+    def recall(self) -> Attempt | None:
+        """Return the latest attempt that was recorded; None if there is none."""
+        return self._memory.recall(self._name)
+
+    def keep(self, attempt: Attempt) -> None:
+        """
+        Record an attempt.
+
+        :param attempt: The latest one.
+        """
+        self._memory.keep(attempt)
+
+
+def _content(message: Message) -> list[Any]:
+    """Return all that is sent; only a digest of it is kept."""
+    return [{key: value for key, value in message.body.items() if key != "reference"}, message.row.interval]
+
+
+def _ended(job_id: str, end: End) -> OutreachJob:
+    error = {"code": end.code, "retryable": end.retry_may_help} if end.status != "succeeded" else None
+    return OutreachJob(job_id, end.status, error=error)

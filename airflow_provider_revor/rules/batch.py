@@ -1,0 +1,136 @@
+"""Which jobs of a batch are asked for next, and what is kept of those that have ended."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_provider_revor.rules.outcomes import job_code
+
+if TYPE_CHECKING:
+    from airflow_provider_revor.api.outreach import OutreachJob
+
+# Seconds. The pauses between two looks at one job grow up to this.
+LONGEST_POKE = 3600.0
+
+
+class End(NamedTuple):
+    """
+    How a job ended.
+
+    :param status: ``succeeded``, ``failed`` or ``cancelled``.
+    :param code: Why it failed.
+    :param retry_may_help: Whether a retry of the task may send again.
+    """
+
+    status: str
+    code: str | None = None
+    retry_may_help: bool = False
+
+    @classmethod
+    def of(cls, job: OutreachJob) -> End:
+        """
+        Return the end of a job.
+
+        :param job: A job that has ended.
+        """
+        return cls(job.status, job_code(job), job.retry_may_help)
+
+
+def pack(ends: Mapping[int, End]) -> list[list[Any]]:
+    """
+    Return ends as short plain JSON: for each end, the positions that have it as in ``0-239,245``.
+
+    :param ends: Ends by position.
+    """
+    packed = []
+    for end in sorted(set(ends.values()), key=str):
+        positions = sorted(position for position, one in ends.items() if one == end)
+        packed.append([*end, ",".join(_ranges(positions))])
+    return packed
+
+
+def unpack(packed: Iterable[Any] | None) -> dict[int, End]:
+    """
+    Return the ends that :func:`pack` wrote.
+
+    :param packed: Plain JSON; None for none.
+    """
+    ends = {}
+    for status, code, retry_may_help, positions in packed or ():
+        for part in positions.split(","):
+            first, _, last = part.partition("-")
+            ends.update(
+                dict.fromkeys(range(int(first), int(last or first) + 1), End(status, code, bool(retry_may_help)))
+            )
+    return ends
+
+
+class Queue:
+    """
+    When each job of a batch is asked for: some time after it may begin, then after growing pauses.
+
+    :param poke_interval: Seconds from when a job may begin, or from now, to the first look, and from the first to the
+        second; each further pause is twice as long, up to an hour.
+    """
+
+    def __init__(self, poke_interval: float) -> None:
+        self._poke_interval = poke_interval
+        self._due: list[tuple[float, int]] = []
+        self._looks: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    @property
+    def next_due(self) -> float:
+        """When the next job is due, in seconds since the epoch; there must be one."""
+        return self._due[0][0]
+
+    def add(self, position: int, begins_at: float | None, now: float) -> None:
+        """
+        Add a job that was not looked at yet.
+
+        :param position: Its place in the batch.
+        :param begins_at: When it may begin, in seconds since this machine's epoch; None if it is not known.
+        :param now: The time, in seconds since the epoch.
+        """
+        heapq.heappush(self._due, (max(begins_at or now, now) + self._poke_interval, position))
+
+    def pop(self) -> int:
+        """Take the job that is due next."""
+        return heapq.heappop(self._due)[1]
+
+    def again(self, position: int, job: OutreachJob, now: float) -> None:
+        """
+        Put back a job that has not ended.
+
+        :param position: Its place in the batch.
+        :param job: How it stands.
+        :param now: The time, in seconds since the epoch.
+        """
+        if (begins_at := job.begins_at) and begins_at > now:
+            # Nothing becomes of it before.
+            self.add(position, begins_at, now)
+            return
+        looks = self._looks[position] = self._looks.get(position, 0) + 1
+        # The exponent has a bound of its own: floats overflow.
+        pause = min(self._poke_interval * 2 ** min(looks - 1, 30), max(LONGEST_POKE, self._poke_interval))
+        heapq.heappush(self._due, (now + pause, position))
+
+    def postpone(self, position: int, until: float) -> None:
+        """
+        Put back a job whose look failed.
+
+        :param position: Its place in the batch.
+        :param until: When to look again, in seconds since the epoch.
+        """
+        heapq.heappush(self._due, (until, position))
+
+
+def _ranges(positions: list[int]) -> Iterator[str]:
+    for _, group in groupby(enumerate(positions), lambda pair: pair[1] - pair[0]):
+        numbers = [position for _, position in group]
+        yield str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}"

@@ -1,0 +1,154 @@
+"""The messages of a batch: checked all together before the first is sent, each person once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_provider_revor.api.accounts import Channel
+from airflow_provider_revor.api.answers import plain_text
+from airflow_provider_revor.api.checks import check_dispatch, recipient_of
+from airflow_provider_revor.exceptions import RevorValueError
+from airflow_provider_revor.rules.keys import fixed_choice, task_key
+from airflow_provider_revor.rules.outcomes import Row
+
+MOST_MESSAGES = 10_000
+
+_SENT = ("account_id", "channel", "recipient", "content", "metadata")
+_KNOWN = (*_SENT, "reference")
+_LONGEST_REFERENCE = 200
+_MOST_TOLD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """
+    One message, checked.
+
+    :param position: Its place in the list, from 0 on.
+    :param key: The idempotency key of its first attempt, which names the person.
+    :param body: What :func:`~airflow_provider_revor.api.checks.check_dispatch` found good.
+    :param row: What its row begins with.
+    """
+
+    position: int
+    key: str
+    body: Mapping[str, Any]
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    A list of messages, checked.
+
+    :param messages: Those to send, each to another person.
+    :param skipped: The rows of the others, by position: invalid, or to a person who is in the list before.
+    :param problems: What is wrong with the invalid ones: each in a sentence, by position and reference.
+    :param total: How many there are in all.
+    """
+
+    messages: list[Message]
+    skipped: dict[int, Row]
+    problems: list[str]
+    total: int
+
+    def refuse(self) -> None:
+        """
+        Refuse the whole list if something in it is invalid.
+
+        :raises RevorValueError: (a ValueError) if so; it names each by position and reference, none by its content.
+        """
+        if self.problems:
+            raise RevorValueError(
+                f"{len(self.problems):,} of {self.total:,} messages cannot be sent, so none is: {self.told_problems()} "
+                'Correct them, or pass on_invalid="skip".'
+            )
+
+    def told_problems(self) -> str:
+        """Return what is wrong, on one line."""
+        more = len(self.problems) - _MOST_TOLD
+        return " ".join(self.problems[:_MOST_TOLD]) + (f" And {more:,} more." if more > 0 else "")
+
+
+def read_messages(
+    messages: Any, *, dag_id: str, run_id: str, task_id: str, bounds: tuple[int, int] | None = None
+) -> Batch:
+    """
+    Check the messages of a batch.
+
+    :param messages: The list.
+    :param dag_id: The Dag, for the keys.
+    :param run_id: Its run.
+    :param task_id: The task.
+    :param bounds: The least and the most seconds of the interval that is drawn for each person; None for Revor's.
+    :raises RevorValueError: (a ValueError) if it is no list, or too long a one.
+    """
+    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Iterable):
+        raise RevorValueError(f"messages must be a list of objects, not {type(messages).__name__}.")
+    listed = list(messages)
+    if len(listed) > MOST_MESSAGES:
+        raise RevorValueError(f"{len(listed):,} messages are too many for one batch: at most {MOST_MESSAGES:,}.")
+    batch = Batch([], {}, [], len(listed))
+    seen: set[str] = set()
+    for position, value in enumerate(listed):
+        row = _first_row(value)
+        named = f" (reference {plain_text(str(row.reference))})" if row.reference is not None else ""
+        try:
+            recipient = _check(value)
+        except RevorValueError as e:
+            batch.problems.append(f"messages[{position}]{named}: {e}")
+            batch.skipped[position] = replace(row, status="skipped", code="invalid_message")
+            continue
+        key = task_key(dag_id, run_id, task_id, recipient)
+        if key in seen:
+            batch.skipped[position] = replace(row, status="skipped", code="duplicate_person")
+            continue
+        seen.add(key)
+        interval = bounds and fixed_choice(key, *bounds)
+        batch.messages.append(Message(position, key, value, replace(row, interval=interval)))
+    return batch
+
+
+def _check(value: Any) -> dict[str, Any]:
+    """Return the recipient of a message that can be sent."""
+    if not isinstance(value, Mapping):
+        raise RevorValueError(f"It must be an object, not {type(value).__name__}.")
+    if unknown := [name for name in value if name not in _KNOWN]:
+        names = ", ".join(plain_text(str(name)[:50]) or "''" for name in unknown[:5])
+        raise RevorValueError(f"Unknown fields: {names}; known are {', '.join(_KNOWN)}.")
+    account_id, channel, recipient, content, metadata = (value.get(name) for name in _SENT)
+    check_dispatch(account_id, channel, recipient, content, metadata)
+    reference = value.get("reference")
+    if not _is_reference(reference) and reference is not None:
+        raise RevorValueError(f"reference must be a number or a string of at most {_LONGEST_REFERENCE} characters.")
+    return recipient_of(Channel(str(channel).strip()), value["recipient"])
+
+
+def _first_row(value: Any) -> Row:
+    """Return what a message's row begins with, as far as it is sound."""
+    fields = value if isinstance(value, Mapping) else {}
+    account, channel, reference = fields.get("account_id"), fields.get("channel"), fields.get("reference")
+    known = isinstance(channel, str) and channel.strip() in list(Channel)
+    return Row(
+        reference=reference if _is_reference(reference) else None,
+        account_id=plain_text(str(account)) if isinstance(account, str | int) else None,
+        channel=str(channel).strip() if known else None,
+    )
+
+
+def _is_reference(value: Any) -> bool:
+    if isinstance(value, str):
+        return 0 < len(value) <= _LONGEST_REFERENCE and value.isprintable()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def rows_of(total: int, known: Mapping[int, Row]) -> Sequence[Row]:
+    """
+    Return the rows in the order of the list.
+
+    :param total: How many there are.
+    :param known: The rows by position.
+    """
+    return [known[position] for position in range(total)]

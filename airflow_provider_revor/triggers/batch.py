@@ -1,0 +1,250 @@
+"""Waiting for the ends of a whole batch of outreach jobs: one trigger, one client, few requests."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger
+
+from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.exceptions import (
+    RevorAuthenticationError,
+    RevorError,
+    RevorMissingConnectionError,
+    RevorNotFoundError,
+    RevorPermissionError,
+    RevorRateLimitError,
+)
+from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.progress import ProgressLog, WaitLog
+from airflow_provider_revor.rules.batch import End, Queue, pack, unpack
+from airflow_provider_revor.rules.outcomes import Row
+from airflow_provider_revor.rules.pacing import Pace
+from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL
+from airflow_provider_revor.triggers.base import DiscreetEvent, TaskWait
+from airflow_provider_revor.triggers.xcoms import TaskXComs
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import TriggerEvent
+
+    from airflow_provider_revor.rules.pauses import DeadlineStatus
+
+#: The XComs that the task leaves for its trigger: a row for each message, and which jobs have ended since.
+JOBS, ENDED = "jobs", "jobs_ended"
+
+# Seconds between two writes of what has ended: after a restart, so much is asked again.
+_SAVE_EVERY = 30.0
+# Seconds. Airflow reports a secrets backend that cannot be reached as a missing connection.
+_MISSING_FOR_GOOD = 300.0
+# Rejections of the API key in a row, each with a connection that was just read: it may have been rotated meanwhile.
+_REJECTED_FOR_GOOD = 2
+_LONGEST_BACKOFF = 600.0
+
+
+class OutreachBatchTrigger(TaskWait, BaseTrigger):
+    """
+    Wait until all jobs of a batch have ended. It only ever reads from Revor.
+
+    A job is asked for when it is due: some time after it may begin, then after growing pauses. Which jobs have ended is
+    kept in an XCom of the task, so a triggerer that restarts does not ask for them again.
+
+    It fires once, with a payload that :class:`.OutreachBatchOperator` understands: ``ends``, packed, and a ``status``
+    of ``success``; ``error``, with the ``error``; ``timeout``; or ``execution_timeout``.
+
+    Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job.
+
+    :param instance: The task instance whose XCom ``jobs`` holds the jobs: ``dag_id``, ``run_id``, ``task_id`` and
+        ``map_index``.
+    :param wait: The name of this wait, which tells its own notes from those of an earlier try.
+    :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``.
+    :param poke_interval: Seconds from when a job may begin to the first look at it, and to the second; each further
+        pause is twice as long, up to an hour. Default: 60.
+    :param max_requests_per_minute: The most requests a minute, for all jobs together. Default: 60.
+    :param first_poll_at: When the first look may be, in seconds since the epoch; None for at once.
+    :param deadline: When to give up, in seconds since the epoch; None for never.
+    :param deadline_status: What the payload says when it gives up: ``timeout`` or ``execution_timeout``.
+    """
+
+    silent_fail = False
+
+    def __init__(
+        self,
+        *,
+        instance: dict[str, Any],
+        wait: str,
+        revor_conn_id: str = "revor_default",
+        poke_interval: float = 60.0,
+        max_requests_per_minute: float = 60.0,
+        first_poll_at: float | None = None,
+        deadline: float | None = None,
+        deadline_status: DeadlineStatus = "timeout",
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.instance = instance
+        self.wait = wait
+        self.revor_conn_id = revor_conn_id
+        self.poke_interval = poke_interval
+        self.max_requests_per_minute = max_requests_per_minute
+        self.first_poll_at = first_poll_at
+        self.deadline = deadline
+        self.deadline_status = deadline_status
+        self._xcoms = TaskXComs(**instance)
+        self._ends: dict[int, End] = {}
+        self._hook: RevorHook | None = None
+        self._pace = Pace(max_requests_per_minute)
+        self._errors = 0
+        self._missing_since: float | None = None
+        self._saved_at = time.monotonic()
+        self._unsaved = False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "instance": self.instance,
+            "wait": self.wait,
+            "revor_conn_id": self.revor_conn_id,
+            "poke_interval": self.poke_interval,
+            "max_requests_per_minute": self.max_requests_per_minute,
+            "first_poll_at": self.first_poll_at,
+            "deadline": self.deadline,
+            "deadline_status": self.deadline_status,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire once all jobs have ended, or can no longer be waited for."""
+        try:
+            payload = await self.in_time(self._wait())
+        finally:
+            await self._close()
+        yield DiscreetEvent(payload={"ends": pack(self._ends), **payload})
+
+    async def on_kill(self) -> None:
+        """Log that the jobs go on: the API cannot cancel them. Airflow 3.3+ calls it when a person ends the task."""
+        self.log.warning("The batch's jobs go on in Revor: ending a task leaves them as they are.")
+
+    async def _wait(self) -> dict[str, Any]:
+        rows = await self._read()
+        if rows is None:
+            error = RevorError(f"The XCom {JOBS!r} of the task is gone. Another try of it sends nothing twice.")
+            return {"status": "error", "error": error.as_dict()}
+        queue = self._queue(rows)
+        counts = Counter(self._outcome(position, row) for position, row in enumerate(rows))
+        progress = ProgressLog(self.log, len(rows), ("sent", "skipped", "failed"))
+        wait_log = WaitLog(self.log, "how the batch's jobs stand")
+        try:
+            while len(queue):
+                left = queue.next_due - time.time()
+                progress.update(counts, time.monotonic(), left if left > 0 else None)
+                if left > 0:
+                    # Not in one piece: the line above may be due before.
+                    await asyncio.sleep(min(left, 60))
+                    continue
+                position = queue.pop()
+                pause = await self._look(position, rows[position], queue, wait_log)
+                counts = self._recount(counts, position, rows[position])
+                await self._save()
+                await asyncio.sleep(pause)
+        except RevorError as e:
+            return {"status": "error", "error": e.as_dict()}
+        return {"status": "success"}
+
+    def _queue(self, rows: list[Row]) -> Queue:
+        queue, now = Queue(max(self.poke_interval, MIN_POKE_INTERVAL)), time.time()
+        for position, row in enumerate(rows):
+            if row.waits and position not in self._ends:
+                job = OutreachJob(row.job_id or "", "scheduled", scheduled_at=row.scheduled_at)
+                queue.add(position, job.begins_at, now)
+        return queue
+
+    async def _look(self, position: int, row: Row, queue: Queue, wait_log: WaitLog) -> float:
+        """Ask for one job, and return the seconds until the next request."""
+        try:
+            if self._hook is None:
+                # A new one after each error, so that a new key is used. No retries: the next look is the retry.
+                self._hook = RevorHook(self.revor_conn_id, max_retries=0)
+            hook = self._hook
+            job = await hook.aget_outreach_job(row.job_id or "")
+        except RevorNotFoundError as e:
+            self._end(position, End("failed", e.code or "not_found"))
+            self._errors = 0
+            return self._pace.after_response(hook.rate_limit)
+        except RevorError as e:
+            self._errors += 1
+            if not self._passes(e):
+                raise
+            wait_log.trouble(e)
+            pause = self._pause_after(e)
+            queue.postpone(position, time.time() + max(pause, self.poke_interval))
+            await self._close()
+            return pause
+        self._errors, self._missing_since = 0, None
+        if job.ended:
+            self._end(position, End.of(job))
+        else:
+            queue.again(position, job, time.time())
+        return self._pace.after_response(hook.rate_limit)
+
+    def _passes(self, error: RevorError) -> bool:
+        """Return whether what a look met is waited out."""
+        if isinstance(error, RevorMissingConnectionError):
+            self._missing_since = self._missing_since or time.monotonic()
+            return time.monotonic() < self._missing_since + _MISSING_FOR_GOOD
+        if isinstance(error, RevorAuthenticationError | RevorPermissionError):
+            return self._errors < _REJECTED_FOR_GOOD
+        return self.heals(error)
+
+    def _pause_after(self, error: RevorError) -> float:
+        asked = min(error.retry_after or 0, LONGEST_PAUSE)
+        if isinstance(error, RevorRateLimitError):
+            return self._pace.after_rejection(asked, self._hook.rate_limit if self._hook else None)
+        # The first one may be of this job alone.
+        backoff = 0 if self._errors == 1 else min(self.poke_interval * 2 ** min(self._errors - 2, 30), _LONGEST_BACKOFF)
+        return max(asked, backoff, self._pace.after_response(None))
+
+    def _end(self, position: int, end: End) -> None:
+        self._ends[position] = end
+        self._unsaved = True
+
+    def _outcome(self, position: int, row: Row) -> str:
+        end = self._ends.get(position)
+        return Row(status=end.status).outcome if end else row.outcome
+
+    def _recount(self, counts: Counter[str], position: int, row: Row) -> Counter[str]:
+        if position in self._ends:
+            counts[row.outcome] -= 1
+            counts[self._outcome(position, row)] += 1
+        return counts
+
+    async def _read(self) -> list[Row] | None:
+        from asgiref.sync import sync_to_async
+
+        # By asgiref: in a thread of our own, the triggerers of Airflow 3.0 and 3.1 cannot reach their supervisor.
+        jobs = await sync_to_async(self._xcoms.get)(JOBS)
+        if not isinstance(jobs, list):
+            return None
+        ended = await sync_to_async(self._xcoms.get)(ENDED)
+        # One that was cancelled late may have written the notes of an earlier try.
+        if isinstance(ended, dict) and ended.get("wait") == self.wait:
+            self._ends = unpack(ended["ends"])
+        return [Row.from_dict(job) for job in jobs]
+
+    async def _save(self) -> None:
+        from asgiref.sync import sync_to_async
+
+        if not self._unsaved or time.monotonic() < self._saved_at + _SAVE_EVERY:
+            return
+        self._saved_at, self._unsaved = time.monotonic(), False
+        try:
+            await sync_to_async(self._xcoms.set)(ENDED, {"wait": self.wait, "ends": pack(self._ends)})
+        # Whatever Airflow or an XCom backend raises: it costs requests after a restart, and nothing else.
+        except Exception as e:
+            self.log.warning("Which jobs have ended is not kept across a restart: %s: %s", type(e).__name__, e)
+
+    async def _close(self) -> None:
+        hook, self._hook = self._hook, None
+        if hook:
+            await hook.aclose()

@@ -1,0 +1,48 @@
+"""The XComs of one task instance, for the task itself and for its trigger."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TaskXComs:
+    """
+    The XComs of one task instance. Reading and writing them blocks.
+
+    :param dag_id: The Dag.
+    :param run_id: Its run.
+    :param task_id: The task.
+    :param map_index: Its place in a mapped task; -1 for one that is not mapped.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the names of the task instance as plain JSON."""
+        return asdict(self)
+
+    def get(self, key: str) -> Any:
+        """
+        Return an XCom; None if there is none.
+
+        :param key: Its key.
+        """
+        from airflow.providers.common.compat.sdk import XCom
+
+        return XCom.get_one(key=key, **self.as_dict())
+
+    def set(self, key: str, value: Any) -> None:
+        """
+        Write an XCom.
+
+        :param key: Its key.
+        :param value: Plain JSON.
+        """
+        from airflow.providers.common.compat.sdk import XCom
+
+        XCom.set(key, value, **self.as_dict())
