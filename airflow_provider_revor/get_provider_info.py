@@ -22,6 +22,7 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_provider_revor.operators.cancel",
             "airflow_provider_revor.operators.connect",
             "airflow_provider_revor.operators.outreach",
+            "airflow_provider_revor.operators.summary",
         ),
         "sensors": _modules(
             "airflow_provider_revor.sensors.connect",

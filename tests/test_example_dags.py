@@ -167,6 +167,19 @@ def test_a_warmup_in_which_an_invitation_failed_is_no_success(load, revor_sandbo
     assert run(dag)[0] == "failed"
 
 
+def test_the_batch_writes_to_everyone_in_one_task(load, revor_sandbox, capfd):
+    revor_sandbox.set_accounts([{"account_id": f"acc_{n}", "channel": "email"} for n in range(3)])
+    dag = load("example_outreach_batch")
+    send = dag.get_task("send")
+    send.poke_interval, send.max_requests_per_minute = 0.1, 6000
+
+    assert run(dag) == ("success", {"accounts": "success", "compose": "success", "send": "success"})
+
+    assert len({entry.recipient["address"] for entry in revor_sandbox.outbox}) == len(revor_sandbox.outbox) == 20
+    assert len({entry.account_id for entry in revor_sandbox.outbox}) == 3
+    assert "20 messages: 20 sent, 0 skipped, 0 failed." in "".join(capfd.readouterr())
+
+
 @pytest.mark.skipif(not ASSET_WATCHERS, reason="assets have watchers from Airflow 3.0 on")
 def test_the_watchers_are_part_of_their_dags(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "example_dags"))

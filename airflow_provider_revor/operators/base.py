@@ -123,7 +123,7 @@ class OutreachOperator(BaseOperator):
             if self.deferrable:
                 self._defer(job, began)
             job = self._wait(job, began)
-        return self._conclude(job)
+        return self._conclude(context, job)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """
@@ -141,7 +141,7 @@ class OutreachOperator(BaseOperator):
             raise AirflowTaskTimeout(f"Outreach job {self._job_id} has not ended within {self.execution_timeout}.")
         if event["status"] == "timeout":
             raise self._too_late()
-        return self._conclude(job_from_dict(event["job"]))
+        return self._conclude(context, job_from_dict(event["job"]))
 
     def on_kill(self) -> None:
         """Tell that the job goes on: the API cannot cancel it."""
@@ -243,8 +243,11 @@ class OutreachOperator(BaseOperator):
             timeout=deferral_timeout(left),
         )
 
-    def _conclude(self, job: OutreachJob) -> dict[str, Any]:
+    def _conclude(self, context: Context, job: OutreachJob) -> dict[str, Any]:
         if job.failed:
+            if self.do_xcom_push:
+                # A summary of a mapped task counts it.
+                context["ti"].xcom_push(key="return_value", value=job.as_dict())
             raise job.failure(self.revor_conn_id)
         self.log.info("%s", job.ending)
         return job.as_dict()

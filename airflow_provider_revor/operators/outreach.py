@@ -30,7 +30,7 @@ class OutreachDispatchOperator(OutreachOperator):
     to 3.2, another message under the same key is a conflict. Clearing a task that succeeded sends nothing.
 
     A failed job fails the task, without retries unless Revor says that trying again may help. Pushes the job's dict,
-    which holds nothing of the message, and its id as the XCom ``job_id``.
+    which holds nothing of the message, and its id as the XCom ``job_id``. A job that failed is pushed, too.
 
     Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``GET /api/v1/outreach/jobs/{id}`` — Check
     an Outreach Job.

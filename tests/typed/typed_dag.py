@@ -10,8 +10,10 @@ from datetime import timedelta
 
 from airflow.providers.common.compat.sdk import DAG, task
 
+from airflow_provider_revor.operators.batch import OutreachBatchOperator
 from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
+from airflow_provider_revor.operators.summary import OutreachSummaryOperator
 from airflow_provider_revor.retry_policy import RevorRetryPolicy
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
@@ -60,8 +62,17 @@ with DAG("typed", schedule=None):
     OutreachJobSensor(task_id="sent", job_id=send.output["job_id"])
     OutreachDispatchOperator.partial(task_id="all", channel="email").expand_kwargs(lead)
     LinkedInPostLikeOperator(task_id="like", profile_url=lead, topic="hiking", account_id=gate.output["account_id"])
+    batch = OutreachBatchOperator(
+        task_id="batch", messages=lead, on_invalid="skip", max_failed=0.1, timeout=timedelta(days=3), retries=2
+    )
+    OutreachBatchOperator(task_id="literal", messages=[{"account_id": "a", "channel": "email"}], max_failed=5)
+    OutreachSummaryOperator(task_id="verdict", jobs=batch.output["jobs"], expected=lead, max_failed=0.1)
 
     SendableAccountSensor()  # type: ignore[call-arg]
+    OutreachBatchOperator(task_id="x")  # type: ignore[call-arg]
+    OutreachBatchOperator(task_id="x", messages=lead, on_invalid="ask")  # type: ignore[arg-type]
+    OutreachBatchOperator(task_id="x", messages=lead, max_fialed=1)  # type: ignore[call-arg]
+    OutreachSummaryOperator(task_id="x", jobs=lead, max_failed="5")  # type: ignore[arg-type]
     SendableAccountSensor(task_id="x", deferable=True)  # type: ignore[call-arg]
     SendableAccountSensor(task_id="x", timeuot=60)  # type: ignore[call-arg]
     SendableAccountSensor(task_id="x", timeout="60")  # type: ignore[arg-type]

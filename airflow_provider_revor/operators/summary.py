@@ -1,0 +1,119 @@
+"""A verdict on many outreach jobs: how many messages were sent, which failed and why, and whether that is too many."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_revor.api.accounts import is_nothing
+from airflow_provider_revor.api.outreach import job_from_dict
+from airflow_provider_revor.exceptions import RevorBatchFailedError, RevorValueError
+from airflow_provider_revor.rules.outcomes import (
+    MaxFailed,
+    Row,
+    check_max_failed,
+    describe,
+    job_code,
+    summarize,
+    verdict,
+)
+from airflow_provider_revor.typing import BaseOperatorArgs
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_revor.typing import OrXCom
+
+
+class OutreachSummaryOperator(BaseOperator):
+    """
+    Sum up what became of messages, and fail if too many of them failed or none was sent.
+
+    It runs whatever became of the tasks before (``trigger_rule="all_done"``), so a run in which messages failed does
+    not look like a success. It logs and returns a summary: ``total``, ``sent``, ``accepted`` (their jobs go on),
+    ``skipped`` and ``failed``, the same ``by_account`` and ``by_channel``, and the failed and skipped ones ``by_code``
+    with their ``references``: your own for the rows of a batch, else the ids of the jobs. The XCom is there if the task
+    fails, too.
+
+    :param jobs: The jobs: the output of a mapped :class:`.OutreachDispatchOperator` or
+        :class:`.LinkedInPostLikeOperator`, or the XCom ``jobs`` of an :class:`.OutreachBatchOperator`. (templated)
+    :param expected: How many messages there should be, as a number or as the list that was mapped over. A task that
+        failed before Revor accepted its message leaves no job: this counts it, as ``no_job``. Default: None, as many as
+        there are jobs. (templated)
+    :param max_failed: How many may fail: a number, or a share such as 0.1 of those that were not skipped. Default: 0.
+    :raises RevorValueError: (a ValueError) when the Dag is parsed, if an argument cannot be used.
+    """
+
+    template_fields: Sequence[str] = ("jobs", "expected")
+    ui_color = "#e6ddf7"
+
+    # Templated: another task's output until it is rendered.
+    jobs: Any
+    expected: Any
+
+    def __init__(
+        self,
+        *,
+        jobs: OrXCom[Iterable[Mapping[str, Any]] | None],
+        expected: OrXCom[Collection[Any] | int | None] = None,
+        max_failed: MaxFailed = 0,
+        **kwargs: Unpack[BaseOperatorArgs],
+    ) -> None:
+        kwargs.setdefault("trigger_rule", "all_done")
+        super().__init__(**kwargs)  # type: ignore[arg-type]  # Airflow's hints allow fewer callbacks than Airflow does.
+        self.jobs = jobs
+        self.expected = expected
+        self.max_failed = check_max_failed(max_failed)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Sum up.
+
+        :return: The summary.
+        :raises RevorValueError: (a ValueError) if something given is no job.
+        :raises RevorBatchFailedError: if more failed than ``max_failed`` allows, or none was sent; without retries.
+        """
+        rows = [_row(position, job) for position, job in enumerate(_listed(self.jobs))]
+        if not is_nothing(self.expected):
+            missing = _number(self.expected) - len(rows)
+            rows += [Row(status="failed", code="no_job")] * missing
+        summary = summarize(rows)
+        context["ti"].xcom_push(key="return_value", value=summary)
+        if why := verdict(summary, self.max_failed):
+            raise RevorBatchFailedError(f"{why[0].upper()}{why[1:]}: {describe(summary)}")
+        self.log.info("%s", describe(summary))
+        return summary
+
+
+def _listed(jobs: Any) -> list[Any]:
+    if jobs is None:
+        # No mapped task has left an XCom.
+        return []
+    if isinstance(jobs, Mapping):
+        # The output of one task that is not mapped.
+        return [jobs]
+    if isinstance(jobs, str) or not isinstance(jobs, Iterable):
+        raise RevorValueError(f"jobs must be a list of jobs, not {type(jobs).__name__}.")
+    return [job for job in jobs if job is not None]
+
+
+def _row(position: int, job: Any) -> Row:
+    if not isinstance(job, Mapping) or not isinstance(job.get("status"), str):
+        raise RevorValueError(f"jobs[{position}] is no job: it has no `status`.")
+    if "job_id" in job:
+        return Row.from_dict(job)
+    read = job_from_dict(job)
+    account_id = (read.result or {}).get("account_id")
+    status = "skipped" if read.skipped else read.status
+    return Row(read.id, account_id, read.channel, read.id, status, job_code(read))
+
+
+def _number(expected: Any) -> int:
+    if isinstance(expected, Collection) and not isinstance(expected, str | bytes):
+        return len(expected)
+    text = str(expected).strip()
+    if isinstance(expected, bool) or not text.isdecimal():
+        raise RevorValueError("expected must be a number of messages, or the list that was mapped over.")
+    return int(text)
