@@ -40,6 +40,7 @@ from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
     from airflow_provider_revor.operators.base import Interval
     from airflow_provider_revor.typing import OrXCom
@@ -94,6 +95,12 @@ class OutreachBatchOperator(BaseOperator):
     # Templated: another task's output until it is rendered.
     messages: Any
     revor_conn_id: Any
+
+    if TYPE_CHECKING:
+
+        @property
+        def output(self) -> PlainXComArg:
+            """Airflow declares an ``XComArg``, for which type checkers reject ``output["jobs"]``."""
 
     def __init__(
         self,

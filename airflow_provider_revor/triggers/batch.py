@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 #: The XComs that the task leaves for its trigger: a row for each message, and which jobs have ended since.
 JOBS, ENDED = "jobs", "jobs_ended"
 
-# Seconds between two writes of what has ended: after a restart, so much is asked again.
-_SAVE_EVERY = 30.0
+# What has ended is written after so many seconds, or so many ends: after a restart, so much is asked for again.
+_SAVE_EVERY, _MOST_UNSAVED = 30.0, 100
 # Seconds. Airflow reports a secrets backend that cannot be reached as a missing connection.
 _MISSING_FOR_GOOD = 300.0
 # Rejections of the API key in a row, each with a connection that was just read: it may have been rotated meanwhile.
@@ -99,7 +99,7 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
         self._errors = 0
         self._missing_since: float | None = None
         self._saved_at = time.monotonic()
-        self._unsaved = False
+        self._unsaved = 0
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
@@ -207,7 +207,7 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
 
     def _end(self, position: int, end: End) -> None:
         self._ends[position] = end
-        self._unsaved = True
+        self._unsaved += 1
 
     def _outcome(self, position: int, row: Row) -> str:
         end = self._ends.get(position)
@@ -235,9 +235,10 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
     async def _save(self) -> None:
         from asgiref.sync import sync_to_async
 
-        if not self._unsaved or time.monotonic() < self._saved_at + _SAVE_EVERY:
+        due = self._unsaved >= _MOST_UNSAVED or time.monotonic() >= self._saved_at + _SAVE_EVERY
+        if not (self._unsaved and due):
             return
-        self._saved_at, self._unsaved = time.monotonic(), False
+        self._saved_at, self._unsaved = time.monotonic(), 0
         try:
             await sync_to_async(self._xcoms.set)(ENDED, {"wait": self.wait, "ends": pack(self._ends)})
         # Whatever Airflow or an XCom backend raises: it costs requests after a restart, and nothing else.
