@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
-from airflow_provider_revor.api.accounts import ConnectAccount, is_nothing
+from airflow_provider_revor.api.accounts import Channel, ConnectAccount, is_nothing, parse_channel
+from airflow_provider_revor.api.checks import ADDRESS_FIELD, recipient_of
 from airflow_provider_revor.exceptions import RevorValueError
 
 Strategy = Literal["first", "random", "sticky"]
@@ -137,3 +139,82 @@ def _judge(position: int, account: ConnectAccount | Mapping[str, Any]) -> Connec
 def _sha256(text: str) -> bytes:
     # JSON may hold half a surrogate pair, which plain UTF-8 refuses.
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
+
+
+class Plan(NamedTuple):
+    """
+    Who is written to from which account.
+
+    :param assigned: Pairs of a person, as given, and the beginning of a message to them: ``reference``, ``account_id``,
+        ``channel`` and ``recipient``. With a ``content`` it is what :class:`.OutreachBatchOperator` takes.
+    :param left_over: The others, each with a ``reference``, a ``reason`` (``no_address``, ``no_account`` or ``cap``)
+        and the ``channel`` whose account is at its cap.
+    """
+
+    assigned: list[tuple[Mapping[str, Any], dict[str, Any]]]
+    left_over: list[dict[str, Any]]
+
+
+def plan_outreach(
+    people: Iterable[Mapping[str, Any]],
+    accounts: Iterable[ConnectAccount | Mapping[str, Any]] | None,
+    *,
+    key: str,
+    channels: Sequence[str] = ("email", "linkedin"),
+    most_per_account: int | Mapping[str, int] | None = None,
+) -> Plan:
+    """
+    Give each person a channel and an account, as far as there are some.
+
+    The channel is the first one that the person has an address on and that has an account that can send. The account is
+    the person's sticky one, the same as :func:`pick_account` picks, so that each person always meets the same sender.
+    Who comes first in the list is served first; a person whose account is at its cap is left over.
+
+    :param people: Dicts with an ``address`` (email), a ``profile_url`` (LinkedIn) or a ``phone`` (WhatsApp), or several
+        of them, and maybe a ``name``.
+    :param accounts: As for :func:`pick_account`.
+    :param key: The field of a person that holds the sticky key, such as a CRM id; it becomes the ``reference``.
+    :param channels: The channels to use, in the order of preference. Default: ``email``, then ``linkedin``.
+    :param most_per_account: How many people an account may have at the most: a number, or one for each channel. None
+        for no limit. Default: None.
+    :raises RevorValueError: (a ValueError) if an argument cannot be used, a person has no key, or an account is none.
+    """
+    judged = [_judge(position, account) for position, account in enumerate(accounts or ())]
+    usable: dict[Channel, list[ConnectAccount]] = {}
+    for name in channels:
+        if (channel := parse_channel(name)) is None:
+            raise RevorValueError(f"channels={channels!r}: name each one.")
+        usable[channel] = [account for account in judged if account.channel == channel and account.sendable]
+    caps = {channel: _cap(most_per_account, channel) for channel in usable}
+    counts: Counter[str] = Counter()
+    plan = Plan([], [])
+    for position, person in enumerate(people):
+        if not isinstance(person, Mapping) or is_nothing(person.get(key)):
+            raise RevorValueError(f"people[{position}] has no {key!r}, which says who always meets the same account.")
+        left = {"reference": person[key], "reason": "no_address", "channel": None}
+        reachable = [channel for channel in usable if not is_nothing(person.get(ADDRESS_FIELD[channel]))]
+        channel = next((channel for channel in reachable if usable[channel]), None)
+        if channel is None:
+            plan.left_over.append({**left, "reason": "no_account" if reachable else "no_address"})
+            continue
+        account = choose(usable[channel], "sticky", sticky_digest("sticky", person[key]))
+        cap = caps[channel]
+        if account is None or (cap is not None and counts[account.account_id] >= cap):
+            plan.left_over.append({**left, "reason": "cap", "channel": channel.value})
+            continue
+        counts[account.account_id] += 1
+        message = {
+            "reference": person[key],
+            "account_id": account.account_id,
+            "channel": channel.value,
+            "recipient": recipient_of(channel, person),
+        }
+        plan.assigned.append((person, message))
+    return plan
+
+
+def _cap(most: int | Mapping[str, int] | None, channel: Channel) -> int | None:
+    cap = most.get(channel.value) if isinstance(most, Mapping) else most
+    if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 0):
+        raise RevorValueError(f"most_per_account={most!r}: use a whole number from 0 on, or one for each channel.")
+    return cap

@@ -32,7 +32,7 @@ from airflow_provider_revor.rules.outcomes import (
     summarize,
     verdict,
 )
-from airflow_provider_revor.rules.pauses import TRIGGERER_GRACE, seconds, time_left
+from airflow_provider_revor.rules.pauses import deferral_timeout, seconds, time_left
 from airflow_provider_revor.templates import is_known
 from airflow_provider_revor.triggers.batch import ENDED, JOBS
 from airflow_provider_revor.triggers.xcoms import TaskXComs
@@ -130,11 +130,11 @@ class OutreachBatchOperator(BaseOperator):
         self.max_failed = check_max_failed(max_failed)
         self.revor_conn_id = revor_conn_id
         self.wait_for_completion = wait_for_completion
-        self.poke_interval = seconds(poke_interval)
+        self.poke_interval = seconds(poke_interval, "poke_interval")
         self.max_requests_per_minute = max_requests_per_minute
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
-        self.timeout = seconds(timeout)
+        self.timeout = seconds(timeout, "timeout")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -160,8 +160,8 @@ class OutreachBatchOperator(BaseOperator):
         if batch.problems:
             self.log.warning("Skipping invalid messages. %s", batch.told_problems())
         current = this_try(context, self.retries or 0, BatchTry)
-        # No retries of the hook's own: the batch slows down for all messages that follow.
-        with RevorHook(self.revor_conn_id, max_retries=0) as hook:
+        # Without retries of the hook's own: the batch slows down for all messages that follow.
+        with RevorHook.for_polling(self.revor_conn_id) as hook:
             sender = BatchSender(
                 hook, BatchMemory(context, self.log), current, self.log, waits=self.wait_for_completion
             )
@@ -223,7 +223,7 @@ class OutreachBatchOperator(BaseOperator):
                 deadline_status=status,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=left + TRIGGERER_GRACE),
+            timeout=deferral_timeout(left),
         )
 
     def _conclude(self, context: Context, rows: Sequence[Row]) -> dict[str, Any]:

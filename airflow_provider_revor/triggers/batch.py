@@ -14,7 +14,6 @@ from airflow_provider_revor.api.outreach import OutreachJob
 from airflow_provider_revor.exceptions import (
     RevorAuthenticationError,
     RevorError,
-    RevorMissingConnectionError,
     RevorNotFoundError,
     RevorPermissionError,
     RevorRateLimitError,
@@ -24,7 +23,7 @@ from airflow_provider_revor.progress import ProgressLog, WaitLog
 from airflow_provider_revor.rules.batch import End, Queue, pack, unpack
 from airflow_provider_revor.rules.outcomes import Row
 from airflow_provider_revor.rules.pacing import Pace
-from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL
+from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, asked_pause
 from airflow_provider_revor.triggers.base import DiscreetEvent, TaskWait
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 
@@ -38,8 +37,6 @@ JOBS, ENDED = "jobs", "jobs_ended"
 
 # What has ended is written after so many seconds, or so many ends: after a restart, so much is asked for again.
 _SAVE_EVERY, _MOST_UNSAVED = 30.0, 100
-# Seconds. Airflow reports a secrets backend that cannot be reached as a missing connection.
-_MISSING_FOR_GOOD = 300.0
 # Rejections of the API key in a row, each with a connection that was just read: it may have been rotated meanwhile.
 _REJECTED_FOR_GOOD = 2
 _LONGEST_BACKOFF = 600.0
@@ -97,7 +94,7 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
         self._hook: RevorHook | None = None
         self._pace = Pace(max_requests_per_minute)
         self._errors = 0
-        self._missing_since: float | None = None
+        self._misses = Misses()
         self._saved_at = time.monotonic()
         self._unsaved = 0
 
@@ -164,8 +161,8 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
         """Ask for one job, and return the seconds until the next request."""
         try:
             if self._hook is None:
-                # A new one after each error, so that a new key is used. No retries: the next look is the retry.
-                self._hook = RevorHook(self.revor_conn_id, max_retries=0)
+                # A new one after each error, so that a new key is used.
+                self._hook = RevorHook.for_polling(self.revor_conn_id)
             hook = self._hook
             job = await hook.aget_outreach_job(row.job_id or "")
         except RevorNotFoundError as e:
@@ -181,7 +178,8 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
             queue.postpone(position, time.time() + max(pause, self.poke_interval))
             await self._close()
             return pause
-        self._errors, self._missing_since = 0, None
+        self._errors = 0
+        self._misses.bears_with(job, time.time())
         if job.ended:
             self._end(position, End.of(job))
         else:
@@ -190,15 +188,14 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
 
     def _passes(self, error: RevorError) -> bool:
         """Return whether what a look met is waited out."""
-        if isinstance(error, RevorMissingConnectionError):
-            self._missing_since = self._missing_since or time.monotonic()
-            return time.monotonic() < self._missing_since + _MISSING_FOR_GOOD
+        if self._misses.bears_with(error, time.time()):
+            return True
         if isinstance(error, RevorAuthenticationError | RevorPermissionError):
             return self._errors < _REJECTED_FOR_GOOD
         return self.heals(error)
 
     def _pause_after(self, error: RevorError) -> float:
-        asked = min(error.retry_after or 0, LONGEST_PAUSE)
+        asked = asked_pause(error)
         if isinstance(error, RevorRateLimitError):
             return self._pace.after_rejection(asked, self._hook.rate_limit if self._hook else None)
         # The first one may be of this job alone.
