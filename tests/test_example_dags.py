@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -178,6 +179,28 @@ def test_the_batch_writes_to_everyone_in_one_task(load, revor_sandbox, capfd):
     assert len({entry.recipient["address"] for entry in revor_sandbox.outbox}) == len(revor_sandbox.outbox) == 20
     assert len({entry.account_id for entry in revor_sandbox.outbox}) == 3
     assert "20 messages: 20 sent, 0 skipped, 0 failed." in "".join(capfd.readouterr())
+
+
+def test_what_a_person_approves_is_sent(load, revor_sandbox, monkeypatch):
+    hitl = pytest.importorskip("airflow.providers.standard.operators.hitl", reason="approvals are of Airflow 3.1+")
+    asked = []
+    monkeypatch.setattr(
+        hitl.ApprovalOperator, "execute", lambda operator, context: asked.append((operator.subject, operator.body))
+    )
+    revor_sandbox.set_accounts([{"account_id": f"acc_{name}", "channel": name} for name in ("email", "linkedin")])
+    dag = load("example_outreach_with_approval")
+    send = dag.get_task("send")
+    send.poke_interval, send.max_requests_per_minute = 0.1, 6000
+
+    assert run(dag)[0] == "success"
+
+    ((subject, body),) = asked
+    assert subject == "Send 2 messages?"
+    assert json.loads(body)["by_account"] == {"acc_email": 1, "acc_linkedin": 1}
+    assert {entry.channel: entry.recipient.get("name") for entry in revor_sandbox.outbox} == {
+        "email": "Ada",
+        "linkedin": "Grace",
+    }
 
 
 @pytest.mark.skipif(not ASSET_WATCHERS, reason="assets have watchers from Airflow 3.0 on")

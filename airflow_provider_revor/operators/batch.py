@@ -33,6 +33,7 @@ from airflow_provider_revor.rules.outcomes import (
     verdict,
 )
 from airflow_provider_revor.rules.pauses import deferral_timeout, seconds, time_left
+from airflow_provider_revor.rules.preview import preview
 from airflow_provider_revor.templates import is_known
 from airflow_provider_revor.triggers.batch import ENDED, JOBS
 from airflow_provider_revor.triggers.xcoms import TaskXComs
@@ -77,6 +78,8 @@ class OutreachBatchOperator(BaseOperator):
         ``skip`` them. Default: ``fail``.
     :param max_failed: How many messages may fail: a number, or a share such as 0.1 of those that were not skipped.
         Above it, or if nothing was sent, the task fails with the summary as its message. Default: 0.
+    :param preview: Whether to send nothing, and return what would be sent: how many ``to_send`` by account and channel,
+        when the first and the last are expected at the given intervals, and who is skipped and why. Default: False.
     :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``. (templated)
     :param wait_for_completion: Whether to wait until all jobs have ended; else the task ends once Revor has accepted
         all messages. Default: True.
@@ -109,6 +112,7 @@ class OutreachBatchOperator(BaseOperator):
         min_channel_task_interval_seconds: Interval = (180, 360),
         on_invalid: Literal["fail", "skip"] = "fail",
         max_failed: MaxFailed = 0,
+        preview: bool = False,
         revor_conn_id: OrXCom[str] = "revor_default",
         wait_for_completion: bool = True,
         poke_interval: timedelta | float = 60.0,
@@ -128,6 +132,7 @@ class OutreachBatchOperator(BaseOperator):
         self.min_channel_task_interval_seconds = min_channel_task_interval_seconds
         self.on_invalid = on_invalid
         self.max_failed = check_max_failed(max_failed)
+        self.preview = preview
         self.revor_conn_id = revor_conn_id
         self.wait_for_completion = wait_for_completion
         self.poke_interval = seconds(poke_interval, "poke_interval")
@@ -140,7 +145,7 @@ class OutreachBatchOperator(BaseOperator):
         """
         Send all messages, or find the jobs of those that an earlier try sent, and wait for their ends.
 
-        :return: The summary.
+        :return: The summary; for a preview, what would be sent.
         :raises RevorValueError: (a ValueError) if a message cannot be sent as it is; before any request.
         :raises RevorBatchError: if more messages failed than ``max_failed`` allows, or none was sent.
         :raises RevorBatchFailedError: the same, if a retry would send none of them; the task fails without retries.
@@ -159,6 +164,10 @@ class OutreachBatchOperator(BaseOperator):
             batch.refuse()
         if batch.problems:
             self.log.warning("Skipping invalid messages. %s", batch.told_problems())
+        if self.preview:
+            seen = preview(batch, began)
+            self.log.info("Nothing is sent. To send: %s of %s messages.", f"{seen['to_send']:,}", f"{batch.total:,}")
+            return seen
         current = this_try(context, self.retries or 0, BatchTry)
         # Without retries of the hook's own: the batch slows down for all messages that follow.
         with RevorHook.for_polling(self.revor_conn_id) as hook:

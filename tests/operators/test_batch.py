@@ -152,6 +152,45 @@ def test_one_message_that_revor_cannot_take_does_not_hold_up_the_others(connect,
     assert posted == [f"lead{number}@example.com" for number in (0, 1, 2, 1)]
 
 
+# -- preview ---------------------------------------------------------------------------------------------
+
+
+def test_a_preview_sends_nothing_and_tells_what_would_be_sent(ready, pushed, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 1_767_258_000.0)
+    phone = {"account_id": "acc_whatsapp", "channel": "whatsapp", "recipient": {"phone": "+49 30 1"}}
+    messages = [*(message(n) for n in range(3)), message(3, **phone), message(4, content={}), message(0)]
+    operator = batch(
+        messages=messages, preview=True, on_invalid="skip", min_channel_task_interval_seconds=90, poke_interval=60
+    )
+    seen = run(operator, pushed)
+    assert seen == {
+        "total": 6,
+        "to_send": 4,
+        "skipped": 2,
+        "by_account": {"acc_email": 3, "acc_whatsapp": 1},
+        "by_channel": {
+            "email": {
+                "to_send": 3,
+                "first_expected_at": "2026-01-01T09:00:00+00:00",
+                "last_expected_at": "2026-01-01T09:03:00+00:00",
+            },
+            "whatsapp": {
+                "to_send": 1,
+                "first_expected_at": "2026-01-01T09:00:00+00:00",
+                "last_expected_at": "2026-01-01T09:00:00+00:00",
+            },
+        },
+        "by_code": {"invalid_message": 1, "duplicate_person": 1},
+        "references": {"invalid_message": ["crm-4"], "duplicate_person": ["crm-0"]},
+    }
+    assert (ready.request_count, pushed) == (0, {})
+
+
+def test_a_preview_refuses_what_could_not_be_sent(ready, pushed):
+    with pytest.raises(ValueError, match=r"messages\[0\]"):
+        run(batch(messages=[message(0, content={})], preview=True), pushed)
+
+
 # -- pacing ----------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,52 @@
+"""Plan who is written to from which account, let a person approve it in Airflow's UI, then send. For Airflow 3.1+."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import dag, task
+
+from airflow_provider_revor.operators.batch import OutreachBatchOperator
+from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
+from airflow_provider_revor.selection import plan_outreach
+
+CONTENT = {
+    "email": {"subject": "Hello", "text": "Hello, shall we talk?"},
+    "linkedin": {"text": "Hello, shall we connect?"},
+}
+
+
+@dag(schedule=None, catchup=False, tags=["revor"])
+def example_outreach_with_approval():
+    accounts = ListConnectAccountsOperator(task_id="accounts", sendable=True)
+
+    # Keep names and messages out of logs.
+    @task(show_return_value_in_logs=False)
+    def plan(accounts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        # Yours come from a database or a CRM.
+        people = [
+            {"id": "crm-1", "name": "Ada", "address": "ada@example.com"},
+            {"id": "crm-2", "name": "Grace", "profile_url": "https://www.linkedin.com/in/grace-example"},
+            {"id": "crm-3", "name": "Edsger"},
+        ]
+        assigned, left_over = plan_outreach(people, accounts, key="id", most_per_account=100)
+        print(f"Left over: {left_over}")
+        return [{**message, "content": CONTENT[message["channel"]]} for _, message in assigned]
+
+    messages = plan(accounts.output)
+    preview = OutreachBatchOperator(task_id="preview", messages=messages, preview=True)
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject="Send {{ ti.xcom_pull(task_ids='preview')['to_send'] }} messages?",
+        body="{{ ti.xcom_pull(task_ids='preview') | tojson(indent=2) }}",
+        response_timeout=timedelta(days=1),
+    )
+    send = OutreachBatchOperator(
+        task_id="send", messages=messages, max_failed=0.1, timeout=timedelta(days=3), retries=2
+    )
+    preview >> approve >> send
+
+
+example_outreach_with_approval()
