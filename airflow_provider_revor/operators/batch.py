@@ -14,6 +14,7 @@ from airflow_provider_revor.api.checks import interval_bounds
 from airflow_provider_revor.exceptions import (
     RevorBatchError,
     RevorBatchFailedError,
+    RevorError,
     RevorJobTimeoutError,
     RevorValueError,
     error_from_dict,
@@ -174,8 +175,12 @@ class OutreachBatchOperator(BaseOperator):
             sender = BatchSender(
                 hook, BatchMemory(context, self.log), current, self.log, waits=self.wait_for_completion
             )
-            sent = sender.send(batch.messages, len(batch.skipped), batch.total)
-        rows = rows_of(batch.total, {**batch.skipped, **sent})
+            try:
+                sender.send(batch.messages, len(batch.skipped), batch.total)
+            except RevorError:
+                self._push(context, rows_of(batch, sender.rows))
+                raise
+        rows = rows_of(batch, sender.rows)
         if self.wait_for_completion and any(row.waits for row in rows):
             self._defer(context, rows, began)
         return self._conclude(context, rows)

@@ -88,19 +88,19 @@ class BatchSender:
         self._next_request = self._saved_at = time.monotonic()
         self._errors = 0
         self._outdated = 0
+        #: What became of each message so far, by position.
+        self.rows: dict[int, Row] = {}
         self._began = time.monotonic()
 
-    def send(self, messages: Iterable[Message], skipped: int, total: int) -> dict[int, Row]:
+    def send(self, messages: Iterable[Message], skipped: int, total: int) -> None:
         """
-        Send each message once, or find its job.
+        Send each message once, or find its job, and fill :attr:`rows`.
 
         :param messages: The messages, each to another person.
         :param skipped: How many others are skipped, for the log.
         :param total: How many there are in all, for the log.
-        :return: Their rows, by position.
         :raises RevorError: for an error that concerns all messages; what was sent is recorded.
         """
-        rows: dict[int, Row] = {}
         queue, doubtful = deque(messages), set[int]()
         counts = Counter(skipped=skipped)
         progress = ProgressLog(self._log, total, ("accepted", "skipped", "failed"))
@@ -129,7 +129,7 @@ class BatchSender:
                             doubtful.add(message.position)
                             queue.append(message)
                         continue
-                rows[message.position] = row
+                self.rows[message.position] = row
                 counts["failed" if row.outcome == "failed" else "accepted"] += 1
                 progress.update(counts, time.monotonic())
                 if time.monotonic() > self._saved_at + _SAVE_EVERY:
@@ -141,7 +141,6 @@ class BatchSender:
                 "%s messages were sent before and differ from what this task now holds; they are not sent again.",
                 f"{self._outdated:,}",
             )
-        return rows
 
     def _send_one(self, message: Message) -> Row:
         name = digest(message.key)
@@ -200,9 +199,11 @@ class BatchSender:
 
     def _paced(self, request: Callable[[], T]) -> T:
         self._sleep(self._next_request - time.monotonic())
-        result = request()
-        self._next_request = time.monotonic() + self._pace.after_response(self._hook.rate_limit)
-        return result
+        try:
+            return request()
+        finally:
+            # A rejected request counts against the limit, too.
+            self._next_request = time.monotonic() + self._pace.after_response(self._hook.rate_limit)
 
     def _failed(self, message: Message, error: RevorError) -> Row:
         code = error.code or (f"http_{error.status_code}" if error.status_code else type(error).__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,11 +144,13 @@ def _is_reference(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def rows_of(total: int, known: Mapping[int, Row]) -> Sequence[Row]:
+def rows_of(batch: Batch, known: Mapping[int, Row]) -> list[Row]:
     """
-    Return the rows in the order of the list.
+    Return a row for each message of a batch, in the order of the list.
 
-    :param total: How many there are.
-    :param known: The rows by position.
+    :param batch: The batch.
+    :param known: The rows of messages that were sent or failed, by position. The others were not sent yet.
     """
-    return [known[position] for position in range(total)]
+    unsent = {one.position: replace(one.row, code="not_sent", retry_may_help=True) for one in batch.messages}
+    rows = {**batch.skipped, **unsent, **known}
+    return [rows[position] for position in range(batch.total)]

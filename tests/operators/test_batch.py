@@ -121,6 +121,19 @@ def test_an_error_that_concerns_all_ends_the_try(ready, pushed, break_it, error)
     with pytest.raises(error):
         run(batch(), pushed)
     assert ready.request_count == 1
+    assert pushed["return_value"]["by_code"] == {"not_sent": 3}
+
+
+def test_what_was_sent_before_such_an_error_is_told(ready, pushed):
+    ready.answer(202, resource({"id": "job_1", "status": "queued"}))
+    ready.fail(401)
+    with pytest.raises(e.RevorAuthenticationError):
+        run(batch(), pushed)
+    assert [(row["job_id"], row["code"]) for row in pushed["jobs"]] == [
+        ("job_1", None),
+        (None, "not_sent"),
+        (None, "not_sent"),
+    ]
 
 
 def test_a_revor_that_is_not_there_ends_the_try_after_some_time(ready, connect, pushed, pauses):
@@ -208,6 +221,18 @@ def test_sending_keeps_to_the_rate_limit_that_responses_tell(connect, requests_m
     monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
     limited(requests_mock, {"X-RateLimit-Remaining": "30", "X-RateLimit-Window-Ms": "60000"})
     with pytest.raises(TaskDeferred):
+        run(batch(4), pushed)
+    assert clock[0] == 1000 + 3 * 2
+
+
+def test_rejected_messages_are_paced_too(connect, requests_mock, pushed, monkeypatch):
+    connect()
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    headers = {"X-RateLimit-Remaining": "30", "X-RateLimit-Window-Ms": "60000"}
+    requests_mock.post(f"{ROOT}/dispatches", status_code=404, json=refusal("account_not_found"), headers=headers)
+    with pytest.raises(e.RevorBatchError, match="4 account_not_found"):
         run(batch(4), pushed)
     assert clock[0] == 1000 + 3 * 2
 
