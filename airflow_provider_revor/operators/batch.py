@@ -23,6 +23,7 @@ from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.batch_sending import BatchSender, BatchTry
 from airflow_provider_revor.operators.memory import BatchMemory
 from airflow_provider_revor.operators.sending import this_try
+from airflow_provider_revor.progress import in_words
 from airflow_provider_revor.rules.batch import End, unpack
 from airflow_provider_revor.rules.messages import read_messages, rows_of
 from airflow_provider_revor.rules.outcomes import (
@@ -195,8 +196,8 @@ class OutreachBatchOperator(BaseOperator):
         :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
         """
         jobs = _xcoms(context).get(JOBS)
-        if event["status"] == "error" and not isinstance(jobs, list):
-            raise error_from_dict(event["error"])
+        if not isinstance(jobs, list):
+            raise RevorError(f"The XCom {JOBS!r} of this task is gone. Another try sends nothing twice.")
         ends = unpack(event["ends"])
         rows = [_ended(Row.from_dict(job), ends.get(position)) for position, job in enumerate(jobs)]
         BatchMemory(context, self.log).keep_ends({rows[position].job_id or "": end for position, end in ends.items()})
@@ -224,6 +225,10 @@ class OutreachBatchOperator(BaseOperator):
         wait = f"{context['ti'].try_number}-{now}"
         self._push(context, rows)
         context["ti"].xcom_push(key=ENDED, value={"wait": wait, "ends": []})
+        if (last := max((row.begins_at or 0 for row in rows), default=0)) > began + self.timeout:
+            self.log.warning(
+                "The last job is scheduled %s later than this try waits.", in_words(last - began - self.timeout)
+            )
         left, status = time_left(began + self.timeout - now, self.execution_timeout, now - began)
         self.defer(
             trigger=OutreachBatchTrigger(

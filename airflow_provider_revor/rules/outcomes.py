@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from airflow_provider_revor.api.answers import plain_text
+from airflow_provider_revor.api.outreach import OutreachJob
 from airflow_provider_revor.exceptions import RevorValueError
-
-if TYPE_CHECKING:
-    from airflow_provider_revor.api.outreach import OutreachJob
 
 MaxFailed: TypeAlias = int | float
 
@@ -58,6 +56,13 @@ class Row:
     def waits(self) -> bool:
         """Whether its job goes on."""
         return self.job_id is not None and self.outcome == "accepted"
+
+    @property
+    def begins_at(self) -> float | None:
+        """When its job may begin, in seconds since the epoch; None if it does not wait, or Revor did not say."""
+        if not self.waits:
+            return None
+        return OutreachJob(self.job_id or "", "scheduled", scheduled_at=self.scheduled_at).begins_at
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_revor.api.outreach import OutreachJob
 from airflow_provider_revor.exceptions import (
     RevorAuthenticationError,
     RevorError,
@@ -126,8 +125,7 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
     async def _wait(self) -> dict[str, Any]:
         rows = await self._read()
         if rows is None:
-            error = RevorError(f"The XCom {JOBS!r} of the task is gone. Another try of it sends nothing twice.")
-            return {"status": "error", "error": error.as_dict()}
+            return self.failed(RevorError(f"The XCom {JOBS!r} of the task is gone. Another try sends nothing twice."))
         queue = self._queue(rows)
         counts = Counter(self._outcome(position, row) for position, row in enumerate(rows))
         progress = ProgressLog(self.log, len(rows), ("sent", "skipped", "failed"))
@@ -146,15 +144,14 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
                 await self._save()
                 await asyncio.sleep(pause)
         except RevorError as e:
-            return {"status": "error", "error": e.as_dict()}
+            return self.failed(e)
         return {"status": "success"}
 
     def _queue(self, rows: list[Row]) -> Queue:
         queue, now = Queue(max(self.poke_interval, MIN_POKE_INTERVAL)), time.time()
         for position, row in enumerate(rows):
             if row.waits and position not in self._ends:
-                job = OutreachJob(row.job_id or "", "scheduled", scheduled_at=row.scheduled_at)
-                queue.add(position, job.begins_at, now)
+                queue.add(position, row.begins_at, now)
         return queue
 
     async def _look(self, position: int, row: Row, queue: Queue, wait_log: WaitLog) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from datetime import timedelta
 from urllib.parse import quote
@@ -290,6 +291,15 @@ def test_the_batch_goes_on_with_what_the_trigger_found(ready, pushed):
     assert run(operator, pushed, 2, store=store)["sent"] == 3
     assert [record.method for record in ready.requests] == ["POST", "GET"]
     assert statuses(pushed) == ["succeeded"] * 3
+
+
+def test_jobs_that_are_scheduled_for_later_than_it_waits_are_a_warning(ready, pushed, monkeypatch, caplog):
+    monkeypatch.setattr(OutreachBatchOperator, "log", logging.getLogger("operator"))
+    ready.script_jobs(scheduled_in=7200, times=None)
+    deferred(batch(timeout=3 * 3600), pushed)
+    assert "scheduled" not in caplog.text
+    deferred(batch(timeout=3600), pushed)
+    assert "The last job is scheduled 1 hour later than this try waits." in caplog.text
 
 
 @pytest.mark.parametrize(
