@@ -66,7 +66,8 @@ def test_a_next_try_reads_them_in_few_calls_and_knows_all(filled):
 
 
 def test_their_ends_are_few_calls_too(filled):
-    store = CountingStore(filled)
+    store = CountingStore()
+    store.update(filled)
     many = memory(store)
     store.calls = 0
     many.keep_ends({f"job_{number:032}": End("failed", "no_mailbox", True) for number in range(MANY)})
@@ -105,7 +106,8 @@ def test_a_key_that_a_record_leads_to_is_not_written():
 
 @pytest.mark.parametrize("value", [5, {"a": 1}, {"a": [1]}, {"a": [1, "job_1", "m", "?"]}])
 def test_a_record_that_cannot_be_read_stays_as_it_is(value, caplog):
-    store = Store({"airflow_provider_revor.attempts.0": value})
+    store = Store()
+    store["airflow_provider_revor.attempts.0"] = value
     many = memory(store)
     assert many.recall("a") is None
     many.announce([attempt(1)])
