@@ -48,7 +48,7 @@ def run(dag_file, revor_sandbox, capfd):
         states = {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances()}
         out = "".join(capfd.readouterr())
         line = next(line for line in out.splitlines() if "SUMMARY=" in line)
-        return states["send"], *json.JSONDecoder().raw_decode(line.partition("SUMMARY=")[2])[0], out
+        return states["send"], *json.JSONDecoder().raw_decode(line.partition("SUMMARY=")[2])[0]
 
     return run
 
@@ -56,7 +56,7 @@ def run(dag_file, revor_sandbox, capfd):
 def test_a_batch_waits_in_one_trigger_and_leaves_a_summary_and_a_row_for_each(run, revor_sandbox):
     revor_sandbox.script_jobs(after=1.0, times=2)
 
-    state, summary, jobs, out = run("batch_sends")
+    state, summary, jobs = run("batch_sends")
 
     assert state == "success"
     assert {name: summary[name] for name in ("total", "sent", "skipped", "failed")} == {
@@ -68,15 +68,13 @@ def test_a_batch_waits_in_one_trigger_and_leaves_a_summary_and_a_row_for_each(ru
     assert [(row["reference"], row["status"]) for row in jobs] == [(f"crm-{n}", "succeeded") for n in range(3)]
     assert {row["job_id"] for row in jobs} == {entry.job_id for entry in revor_sandbox.outbox}
     assert "example.com" not in json.dumps([summary, jobs])
-    assert "3 messages: 3 sent, 0 skipped, 0 failed." in out
 
 
 def test_a_batch_in_which_too_many_failed_fails_and_still_leaves_both(run, revor_sandbox):
     revor_sandbox.script_jobs("failed", recipient="lead1@example.com", error={"code": "no_mailbox", "retryable": False})
 
-    state, summary, jobs, out = run("batch_fails")
+    state, summary, jobs = run("batch_fails")
 
     assert state == "failed"
     assert (summary["sent"], summary["failed"], summary["by_code"]) == (2, 1, {"no_mailbox": 1})
     assert [row["status"] for row in jobs] == ["succeeded", "failed", "succeeded"]
-    assert "1 failed, and max_failed allows 0: 3 messages: 2 sent, 0 skipped, 1 failed." in out.replace("\n", "")

@@ -71,7 +71,7 @@ def test_it_waits_for_all_unless_told_otherwise():
 
 
 DAG_FILE = """
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, task
 from airflow_provider_revor.operators.outreach import OutreachDispatchOperator
 from airflow_provider_revor.operators.summary import OutreachSummaryOperator
 
@@ -86,7 +86,14 @@ with DAG("summed_up", schedule=None) as the_dag:
             for number, account in enumerate(ACCOUNTS)
         ]
     )
-    OutreachSummaryOperator(task_id="verdict", jobs=send.output, expected=len(ACCOUNTS), max_failed=0.1)
+    verdict = OutreachSummaryOperator(task_id="verdict", jobs=send.output, expected=len(ACCOUNTS), max_failed=0.1)
+
+    @task(trigger_rule="all_done")
+    def look(summary):
+        import json
+        print("SUMMARY=" + json.dumps(summary))
+
+    look(verdict.output)
 """
 
 
@@ -94,8 +101,10 @@ def test_mapped_dispatches_that_failed_are_counted(dag_file, revor_sandbox, capf
     revor_sandbox.set_accounts([{"account_id": "acc_1", "channel": "email"}])
     revor_sandbox.script_jobs("failed", recipient="lead1@example.com", error={"code": "no_mailbox", "retryable": False})
     dag_run = dag_file("summed_up", DAG_FILE).the_dag.test()
-    assert str(dag_run.state) == "failed"
+    (state,) = [str(ti.state) for ti in dag_run.get_task_instances() if ti.task_id == "verdict"]
+    assert state == "failed"
     out = "".join(capfd.readouterr())
-    assert "4 messages: 2 sent, 0 skipped, 2 failed." in out
-    assert "1 no_mailbox (job_" in out
-    assert "1 no_job" in out
+    summary, _ = json.JSONDecoder().raw_decode(out.partition("SUMMARY=")[2])
+    assert (summary["total"], summary["sent"], summary["failed"]) == (4, 2, 2)
+    assert summary["by_code"] == {"no_mailbox": 1, "no_job": 1}
+    assert len(summary["references"]["no_mailbox"]) == 1
