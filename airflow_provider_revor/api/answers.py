@@ -135,8 +135,10 @@ def retry_after(response: Response) -> float | None:
     :return: None if the response does not ask for a wait, or not in a way that can be read.
     """
     asked = response.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", asked, re.ASCII):
-        return float(asked) or None
+    # Two headers arrive as one, with a comma between: the longer wait counts.
+    numbers = asked.split(",")
+    if all(re.fullmatch(r"\s*\d{1,12}(\.\d{1,6})?\s*", number, re.ASCII) for number in numbers):
+        return max(map(float, numbers)) or None
     if (until := _date(asked)) is not None:
         sent = _date(response.headers.get("date", ""))
         return max(until - (response.received_at if sent is None else sent), 0) or None

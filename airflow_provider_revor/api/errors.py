@@ -169,7 +169,8 @@ class _Said:
             return cls(request_id=clean_id(value.get("request_id")))
         code, message = clean_id(error.get("code")), plain_text(error.get("message"))
         request_id = clean_id(error.get("request_id")) or clean_id(value.get("request_id"))
-        is_revors = code is not None or (message is not None and value.get("ok") is False)
+        # Gateways have errors of this shape, too: without Revor's `ok`, only a code that is Revor's counts.
+        is_revors = bool(code or message) if value.get("ok") is False else _known(code) is not None
         return cls(code, message, request_id, is_revors)
 
 
@@ -234,18 +235,22 @@ def technical(origin: str, status: int | None = None, code: str | None = None, r
 
 def _meaning(status: int, said: _Said) -> _Meaning | None:
     """Return what a response means; None if it is neither Revor's word nor a status that says enough."""
-    if said.is_revors and said.code:
-        code = said.code.lower()
-        for part, meaning in _BY_PART_OF_CODE.items():
-            if part in code:
-                return meaning
-        if code in _BY_CODE:
-            return _BY_CODE[code]
+    if said.is_revors and (meaning := _known(said.code)):
+        return meaning
     if status >= 500:
         return _5XX
     if status >= 400 and (said.is_revors or status in _ANYONES):
         return _BY_STATUS.get(status, _OTHER_4XX)
     return None
+
+
+def _known(code: str | None) -> _Meaning | None:
+    """Return what a code means; None for one that is not documented."""
+    code = (code or "").lower()
+    for part, meaning in _BY_PART_OF_CODE.items():
+        if part in code:
+            return meaning
+    return _BY_CODE.get(code)
 
 
 def _redirect(response: Response) -> str:
@@ -267,7 +272,7 @@ def _kind(response: Response, value: Any) -> str:
     if response.status < 300 and isinstance(value, dict):
         return "an object whose `ok` is not true"
     if isinstance(value, dict) and isinstance(value.get("error"), dict):
-        return "JSON of another shape, with an `error` that has no code"
+        return "JSON of another shape, with an `error` of another kind"
     if value is not NOT_JSON:
         return "JSON of another shape"
     if "html" in content_type or response.content[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):

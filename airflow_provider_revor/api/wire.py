@@ -48,6 +48,9 @@ class Request:
     idempotency_key: str | None = None
 
     def __post_init__(self) -> None:
+        for name, kind in (("method", str), ("path", str), ("params", Mapping), ("idempotency_key", str | None)):
+            if not isinstance(getattr(self, name), kind):
+                raise RevorValueError(f"`{name}` of a request cannot be of type {type(getattr(self, name)).__name__}.")
         method = self.method.upper()
         if method not in _METHODS:
             raise RevorValueError(f"{self.method!r} is no HTTP method of the Revor API: {sorted(_METHODS)}.")

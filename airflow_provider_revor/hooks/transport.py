@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from airflow_provider_revor import __version__
 from airflow_provider_revor.api.errors import technical
@@ -204,9 +204,13 @@ def _proxy(settings: Settings) -> str | None:
     if not proxy:
         return None
     try:
-        return read_proxy(proxy)
+        usable = read_proxy(proxy)
     except ValueError as e:
         why = str(e)
+    else:
+        # A proxy may repeat the password that it got.
+        hide(unquote(urlsplit(usable).password or ""))
+        return usable
     # Outside of the `except` block, so that no context of the error leads to the proxy's password.
     raise RevorConfigurationError(
         f"Connection {settings.conn_id!r} would use a proxy of the environment that cannot be used: {why}. Set "

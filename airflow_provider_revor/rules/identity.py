@@ -35,7 +35,8 @@ _ID_PATHS = {
 }
 
 _CALLS = ("tel", "sms", "callto", "whatsapp")
-_WHATSAPP_HOSTS = ("wa.me", "api.whatsapp.com", "web.whatsapp.com")
+_SHORT_LINKS = ("wa.me", "www.wa.me")
+_WHATSAPP_HOSTS = (*_SHORT_LINKS, "whatsapp.com", "www.whatsapp.com", "api.whatsapp.com", "web.whatsapp.com")
 _JID = re.compile(r"(\d+)(?:[.:]\d+)*@(?:s\.whatsapp\.net|c\.us)", re.ASCII)
 _PHONE = re.compile(r"[\s(]*\+?[\d\s()./\u00b7\u2010-\u2015\u2212-]+")
 # As in +49 (0) 30 …: the zero after the country is for calls within it. Elsewhere it may be a part of the number.
@@ -150,7 +151,7 @@ def _number_in(text: str) -> str:
         return phone[0].strip()
     # Not wa.me/message/…, which is a name that WhatsApp made.
     name = unquote(url.path).strip("/ ")
-    return name if url.hostname == "wa.me" and "/" not in name else text
+    return name if url.hostname in _SHORT_LINKS and "/" not in name else text
 
 
 def _url(text: str) -> SplitResult | None:

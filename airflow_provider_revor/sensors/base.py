@@ -58,9 +58,10 @@ class WaitingSensor(BaseSensorOperator):
     def __init__(self, *, deferrable: bool, end_on_worker: bool, **kwargs: Unpack[BaseSensorArgs]) -> None:
         # Checked here, because Airflow says something else of each, or nothing, by its version.
         given = {**(kwargs.get("default_args") or {}), **kwargs}
-        for name in ("poke_interval", "timeout"):
-            if given.get(name) is not None:
-                seconds(given[name], name)
+        if (poke_interval := given.get("poke_interval")) is not None:
+            kwargs["poke_interval"] = seconds(poke_interval, "poke_interval")
+        if (timeout := given.get("timeout")) is not None:
+            kwargs["timeout"] = seconds(timeout, "timeout")
         super().__init__(**kwargs)
         self.poke_interval = seconds(self.poke_interval)
         self.timeout = seconds(self.timeout)

@@ -153,3 +153,8 @@ def test_any_answer_is_an_envelope_or_a_revor_error(status, content):
         assert "GET /api/v1/connect/accounts" in str(error)
     else:
         assert envelope.body["ok"] is True
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [("5, 10", 10.0), ("10,5", 10.0), ("5, soon", None)])
+def test_of_two_waits_that_are_asked_for_the_longer_counts(asked, seconds):
+    assert retry_after(response(429, **{"retry-after": asked})) == seconds

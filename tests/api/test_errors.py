@@ -42,6 +42,7 @@ def says(code: str, **more: Any) -> dict[str, Any]:
 
 
 WITHOUT_OK = {"error": {"code": "odd", "message": "Odd."}}
+KNOWN_WITHOUT_OK = {"error": {"code": "permission_denied", "message": "No."}}
 MESSAGE_ALONE = {"ok": False, "error": {"message": "Odd."}}
 
 # fmt: off
@@ -81,9 +82,10 @@ TABLE = {
     "no endpoint": Case(404, says("endpoint_not_found"), {}, e.RevorNotFoundError, False),
     "a key used before": Case(409, says("idempotency_conflict"), {}, e.RevorIdempotencyConflictError, False),
     # Still Revor's envelope.
-    "403, `ok` is missing": Case(403, WITHOUT_OK, {}, e.RevorPermissionError, False),
+    "403, `ok` is missing, but the code is Revor's": Case(403, KNOWN_WITHOUT_OK, {}, e.RevorPermissionError, False),
     "403, a message alone": Case(403, MESSAGE_ALONE, {}, e.RevorPermissionError, False),
     # Without Revor's envelope, nobody knows who spoke: it may pass.
+    "403, `ok` is missing, and the code is a gateway's": Case(403, WITHOUT_OK, {}, e.RevorResponseError, True),
     "400, an HTML page": Case(400, HTML, {}, e.RevorResponseError, True),
     "401, nothing": Case(401, b"", {}, e.RevorResponseError, True),
     "403, an HTML page": Case(403, HTML, {}, e.RevorResponseError, True),
@@ -207,7 +209,7 @@ def test_the_advice_fits_the_code(status, code, advice):
         pytest.param({"message": "Forbidden"}, {}, "JSON of another shape", id="object"),
         pytest.param("no", {}, "JSON of another shape", id="string"),
         pytest.param(None, {}, "JSON of another shape", id="null"),
-        pytest.param({"error": {}}, {}, "JSON of another shape, with an `error` that has no code", id="error"),
+        pytest.param({"error": {}}, {}, "JSON of another shape, with an `error` of another kind", id="error"),
         pytest.param(b'{"ok": fal', {"content_type": "application/json"}, "10 bytes of JSON that cannot", id="cut"),
         pytest.param(b"no", {"content_type": "text/plain; charset=x"}, "2 bytes of text/plain", id="text"),
         pytest.param(b"\x00\x01", {}, "2 bytes of no stated type", id="bytes"),

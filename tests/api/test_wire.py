@@ -134,3 +134,18 @@ def test_only_what_cannot_act_twice_is_repeatable(request_, repeatable):
 def test_a_query_parameter_is_named_by_text(name):
     with pytest.raises(e.RevorValueError, match="must be named by valid text"):
         Request("GET", "connect/accounts", params={name: "1"})
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "named"),
+    [
+        ({"method": None}, "method"),
+        ({"path": 7}, "path"),
+        ({"params": [("a", "b")]}, "params"),
+        ({"params": "a=b"}, "params"),
+        ({"idempotency_key": 7}, "idempotency_key"),
+    ],
+)
+def test_a_request_of_another_type_is_a_value_error(kwargs, named):
+    with pytest.raises(e.RevorValueError, match=f"`{named}`"):
+        Request(**{"method": "GET", "path": "x", **kwargs})

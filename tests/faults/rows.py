@@ -270,11 +270,11 @@ STRANGERS = [
     _stranger(
         "an error's envelope without code, message or request id",
         answers(400, {"ok": False, "error": {}}),
-        "JSON of another shape, with an `error` that has no code",
+        "JSON of another shape, with an `error` of another kind",
     ),
     _stranger(
         "an error's envelope whose fields are no strings",
         answers(403, {"ok": False, "error": {"code": 7, "message": ["x"], "request_id": {}}}),
-        "JSON of another shape, with an `error` that has no code",
+        "JSON of another shape, with an `error` of another kind",
     ),
 ]

@@ -92,6 +92,8 @@ SAME = {
             "whatsapp:+49301234567",
             "https://wa.me/49301234567",
             "wa.me/+49301234567?text=Hello%20Ada",
+            "https://www.wa.me/49301234567",
+            "whatsapp.com/send?phone=49301234567",
             "https://api.whatsapp.com/send?phone=49301234567&text=Hello",
             "https://api.whatsapp.com/send/?text=Hello&phone=%2B49301234567",
             "https://web.whatsapp.com/send?phone=+49301234567",

@@ -394,3 +394,10 @@ def test_no_xcom_is_pushed_where_none_is_wanted(context, pushed, requests_mock):
     requests_mock.get(URL, **OPEN)
     gate(do_xcom_push=False).execute(context)
     assert pushed == {}
+
+
+@pytest.mark.parametrize("name", ["timeout", "poke_interval"])
+def test_a_length_of_time_beyond_reason_is_ten_years(name):
+    for value in (1e308, 10**400, timedelta.max):
+        sensor = SendableAccountSensor(task_id="gate", **{name: value})
+        assert getattr(sensor, name) == 10 * 365 * 86_400
