@@ -61,7 +61,7 @@ def example_outreach_pipeline():
     # It runs whatever happened before, and turns the run red if messages failed.
     @task(trigger_rule="all_done")
     def verdict(messages: list[dict[str, Any]] | None, jobs: list[dict[str, Any]] | None) -> dict[str, int]:
-        # A task that failed leaves no XCom, so count what was sent against what was to be sent.
+        # A task that failed may leave no XCom, so count what was sent against what was to be sent.
         sent = sum(job["status"] == "succeeded" for job in jobs or ())
         failed = len(messages or ()) - sent
         print(f"Sent: {sent}. Failed: {failed}.")

@@ -57,7 +57,7 @@ def example_post_like_warmup():
     # It runs whatever happened before, and turns the run red if an invitation failed.
     @task(trigger_rule="all_done")
     def verdict(urls: list[str] | None, jobs: list[dict[str, Any]] | None) -> None:
-        # A task that failed leaves no XCom, so count what was sent against what was to be sent.
+        # A task that failed may leave no XCom, so count what was sent against what was to be sent.
         invited = sum(job["status"] == "succeeded" for job in jobs or ())
         print(f"Invited: {invited} of {len(urls or ())}.")
         if not invited or invited < len(urls or ()):

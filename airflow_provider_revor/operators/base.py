@@ -144,7 +144,7 @@ class OutreachOperator(BaseOperator):
         return self._conclude(context, job_from_dict(event["job"]))
 
     def on_kill(self) -> None:
-        """Tell that the job goes on: the API cannot cancel it."""
+        """Log that the job goes on: only :class:`.CancelOutreachJobOperator` cancels one."""
         if self._job_id:
             self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self._job_id)
 

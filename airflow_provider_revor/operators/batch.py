@@ -215,7 +215,7 @@ class OutreachBatchOperator(BaseOperator):
         )
 
     def on_kill(self) -> None:
-        """Log that the jobs go on: the API cannot cancel them."""
+        """Log that the jobs go on: only :class:`.CancelOutreachJobOperator` cancels one."""
         self.log.warning("The batch's jobs go on in Revor: ending a task leaves them as they are.")
 
     def _defer(self, context: Context, rows: Sequence[Row], began: float) -> NoReturn:

@@ -119,7 +119,7 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
         yield DiscreetEvent(payload={"ends": pack(self._ends), **payload})
 
     async def on_kill(self) -> None:
-        """Log that the jobs go on: the API cannot cancel them. Airflow 3.3+ calls it when a person ends the task."""
+        """Log that the jobs go on. Airflow 3.3+ calls it when a person ends the task."""
         self.log.warning("The batch's jobs go on in Revor: ending a task leaves them as they are.")
 
     async def _wait(self) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
         yield await self.event({"job_id": self.job_id, **payload}, {"return_value": payload.get("job")})
 
     async def on_kill(self) -> None:
-        """Tell that the job goes on: the API cannot cancel it. Airflow 3.3+ calls it when a person ends the task."""
+        """Log that the job goes on. Airflow 3.3+ calls it when a person ends the task."""
         self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self.job_id)
 
     async def _wait(self) -> dict[str, Any]:
