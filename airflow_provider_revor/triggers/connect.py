@@ -61,7 +61,9 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
     """
 
     # A deferred task's queue counts here as for any trigger; Airflow's base class is made for asset watchers.
+    # The second name is Airflow 3.4's.
     supports_triggerer_queue = True
+    trigger_queue_inherited_from_task = True
 
     def __init__(
         self,

@@ -514,3 +514,9 @@ def test_an_extreme_interval_of_a_watcher_is_an_interval(polls, interval, pause)
 def test_without_asset_watchers_it_says_what_it_takes():
     with pytest.raises(e.RevorConfigurationError, match=r"Airflow 3\.0\+"):
         SendableAccountEventTrigger()
+
+
+def test_a_gate_keeps_its_tasks_triggerer_queue():
+    """Airflow's base class of shared streams is made for asset watchers, which have no task."""
+    for name in ("supports_triggerer_queue", "trigger_queue_inherited_from_task"):
+        assert getattr(SendableAccountTrigger, name) is True
