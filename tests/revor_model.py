@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from factories import job
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob
 
 DAY = 86_400
 LIVE = ("queued", "running", "succeeded")

@@ -7,7 +7,7 @@ import re
 import pytest
 from project import EXAMPLES, ROOT
 
-from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.version_compat import RETRY_POLICIES
 
 README = (ROOT / "README.md").read_text()

@@ -19,7 +19,7 @@ from airflow_provider_revor.rules.pauses import asked_pause, seconds
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.accounts import ConnectAccount
-    from airflow_provider_revor.api.outreach import OutreachJob
+    from airflow_provider_revor.api.jobs import OutreachJob
 
 _ERROR = 2
 

@@ -17,7 +17,7 @@ from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConf
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.answers import Envelope
-    from airflow_provider_revor.api.outreach import OutreachJob
+    from airflow_provider_revor.api.jobs import OutreachJob
     from airflow_provider_revor.api.wire import Request
     from airflow_provider_revor.hooks.settings import Settings
 
@@ -55,7 +55,8 @@ class OutreachMethods(ABC):
         :raises RevorIdempotencyConflictError: if something else was sent under this key before.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        from airflow_provider_revor.api.outreach import dispatch_request, read_job
+        from airflow_provider_revor.api.jobs import read_job
+        from airflow_provider_revor.api.outreach import dispatch_request
 
         request = dispatch_request(
             account_id,
@@ -99,7 +100,8 @@ class OutreachMethods(ABC):
         :raises RevorIdempotencyConflictError: if something else was asked for under this key before.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        from airflow_provider_revor.api.outreach import post_like_request, read_job
+        from airflow_provider_revor.api.jobs import read_job
+        from airflow_provider_revor.api.outreach import post_like_request
 
         request = post_like_request(
             profile_url,
@@ -124,7 +126,7 @@ class OutreachMethods(ABC):
         :raises RevorNotFoundError: if there is no such job.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        from airflow_provider_revor.api.outreach import job_request, read_job
+        from airflow_provider_revor.api.jobs import job_request, read_job
 
         return self._send(job_request(job_id), partial(read_job, job_id=str(job_id).strip()))
 
@@ -138,7 +140,7 @@ class OutreachMethods(ABC):
         :raises RevorNotFoundError: if there is no such job.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        from airflow_provider_revor.api.outreach import job_request, read_job
+        from airflow_provider_revor.api.jobs import job_request, read_job
 
         return await self._asend(job_request(job_id), partial(read_job, job_id=str(job_id).strip()))
 
@@ -156,7 +158,7 @@ class OutreachMethods(ABC):
         :raises RevorNotFoundError: if there is no such job.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        from airflow_provider_revor.api.outreach import cancel_request
+        from airflow_provider_revor.api.jobs import cancel_request
 
         request = cancel_request(job_id)
         if self.settings.api_version is ApiVersion.V1:

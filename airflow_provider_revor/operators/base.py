@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 
 from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.api.checks import interval_bounds
-from airflow_provider_revor.api.outreach import OutreachJob, job_from_dict
+from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict
 from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorJobTimeoutError, RevorTransientError, error_from_dict
 from airflow_provider_revor.hooks.revor import RevorHook

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.exceptions import (
     RevorConflictError,
     RevorConnectionError,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_revor.api.outreach import job_request
+from airflow_provider_revor.api.jobs import job_request
 from airflow_provider_revor.exceptions import RevorJobFailedError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.templates import is_literal

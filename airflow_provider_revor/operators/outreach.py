@@ -12,7 +12,7 @@ from airflow_provider_revor.operators.base import OutreachArgs, OutreachOperator
 from airflow_provider_revor.templates import is_known
 
 if TYPE_CHECKING:
-    from airflow_provider_revor.api.outreach import OutreachJob
+    from airflow_provider_revor.api.jobs import OutreachJob
     from airflow_provider_revor.hooks.revor import RevorHook
     from airflow_provider_revor.typing import OrXCom
 

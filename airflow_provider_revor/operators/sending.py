@@ -15,7 +15,7 @@ from airflow_provider_revor.version_compat import COUNTS_CLEARS
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_revor.api.outreach import OutreachJob
+    from airflow_provider_revor.api.jobs import OutreachJob
     from airflow_provider_revor.version_compat import Log
 
 _Try = TypeVar("_Try", bound=Try)

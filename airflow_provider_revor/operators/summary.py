@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_revor.api.accounts import is_nothing
-from airflow_provider_revor.api.outreach import job_from_dict
+from airflow_provider_revor.api.jobs import job_from_dict
 from airflow_provider_revor.exceptions import RevorBatchFailedError, RevorValueError
 from airflow_provider_revor.rules.outcomes import (
     MaxFailed,

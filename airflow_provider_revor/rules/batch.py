@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_revor.rules.outcomes import job_code
 
 if TYPE_CHECKING:
-    from airflow_provider_revor.api.outreach import OutreachJob
+    from airflow_provider_revor.api.jobs import OutreachJob
 
 # Seconds. The pauses between two looks at one job grow up to this.
 LONGEST_POKE = 3600.0

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 from airflow_provider_revor.api.answers import plain_text
-from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.exceptions import RevorValueError
 
 MaxFailed: TypeAlias = int | float

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from airflow_provider_revor.exceptions import RevorMissingConnectionError, RevorValueError
 
 if TYPE_CHECKING:
-    from airflow_provider_revor.api.outreach import OutreachJob
+    from airflow_provider_revor.api.jobs import OutreachJob
 
 # Seconds; a poke_interval of 0 is allowed by Airflow, and would be a loop without a pause.
 MIN_POKE_INTERVAL = 0.1

@@ -17,7 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_revor.api.outreach import OutreachJob
+    from airflow_provider_revor.api.jobs import OutreachJob
 
 # Seconds. The clocks of Revor's servers may differ a little, and a Date header has no fractions: a job that ended less
 # than this before the try began may have been created by the try.

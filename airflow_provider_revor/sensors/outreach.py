@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
-from airflow_provider_revor.api.outreach import OutreachJob, job_from_dict, job_request
+from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict, job_request
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.rules.pauses import job_pause

@@ -17,7 +17,7 @@ from airflow_provider_revor.triggers.polling import polls
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
-    from airflow_provider_revor.api.outreach import OutreachJob
+    from airflow_provider_revor.api.jobs import OutreachJob
     from airflow_provider_revor.rules.pauses import DeadlineStatus
 
 

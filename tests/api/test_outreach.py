@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.answers import Envelope, decode
-from airflow_provider_revor.api.outreach import (
-    OutreachJob,
-    dispatch_request,
-    job_from_dict,
-    job_request,
-    post_like_request,
-    read_job,
-)
+from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict, job_request, read_job
+from airflow_provider_revor.api.outreach import dispatch_request, post_like_request
 from airflow_provider_revor.api.text import hide
 from airflow_provider_revor.api.wire import Request
 

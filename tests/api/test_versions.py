@@ -5,7 +5,7 @@ from factories import account, item, listing, response
 
 from airflow_provider_revor.api.accounts import list_request, read_accounts
 from airflow_provider_revor.api.answers import decode
-from airflow_provider_revor.api.outreach import cancel_request, job_request
+from airflow_provider_revor.api.jobs import cancel_request, job_request
 from airflow_provider_revor.api.versions import ApiVersion, parse_version, translate
 from airflow_provider_revor.exceptions import RevorResponseError, RevorValueError
 from airflow_provider_revor.selection import pick_account

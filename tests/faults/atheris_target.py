@@ -11,7 +11,7 @@ import atheris
 with atheris.instrument_imports(include=["airflow_provider_revor"]):
     from airflow_provider_revor.api.accounts import read_accounts
     from airflow_provider_revor.api.answers import decode, retry_after
-    from airflow_provider_revor.api.outreach import read_job
+    from airflow_provider_revor.api.jobs import read_job
     from airflow_provider_revor.api.wire import Request, Response
     from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError
     from airflow_provider_revor.hooks.settings import read_settings

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.accounts import read_accounts
 from airflow_provider_revor.api.answers import decode, retry_after
-from airflow_provider_revor.api.outreach import read_job
+from airflow_provider_revor.api.jobs import read_job
 from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.hooks.settings import read_settings
 from airflow_provider_revor.hooks.transport import AsyncTransport, SyncTransport

@@ -8,7 +8,7 @@ import pytest
 from factories import job, refusal, resource
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
 
 EMAIL = ("acc_email", "email", {"address": "dana@example.com"}, {"subject": "Hello", "text": "Grüße"})

@@ -7,7 +7,7 @@ from factories import job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.rules.batch import End, Queue, pack, unpack
 
 ends = st.builds(End, st.sampled_from(["succeeded", "failed"]), st.sampled_from([None, "a", "b"]), st.booleans())

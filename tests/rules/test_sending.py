@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from factories import job
 
-from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.rules.sending import Attempt, Found, Get, Next, Post, Try, decide, find_or_send
 
 LIVE = {"status": "running"}

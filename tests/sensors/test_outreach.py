@@ -25,7 +25,7 @@ from factories import job
 from modes import by_deferring, by_poking, by_rescheduling
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER

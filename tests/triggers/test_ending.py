@@ -10,7 +10,7 @@ import pytest
 from factories import account, item, job
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.triggers.base import TaskWait
 from airflow_provider_revor.triggers.connect import SendableAccountTrigger

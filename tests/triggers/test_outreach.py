@@ -10,7 +10,7 @@ import pytest
 from factories import job
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor.api.outreach import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.progress import WaitLog
 from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
