@@ -41,7 +41,6 @@ def example_outreach_with_approval():
         task_id="approve",
         subject="Send {{ ti.xcom_pull(task_ids='preview')['to_send'] }} messages?",
         body="{{ ti.xcom_pull(task_ids='preview') | tojson(indent=2) }}",
-        response_timeout=timedelta(days=1),
     )
     send = OutreachBatchOperator(
         task_id="send", messages=messages, max_failed=0.1, timeout=timedelta(days=3), retries=2

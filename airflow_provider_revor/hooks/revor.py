@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -11,7 +10,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_revor.api.accounts import (
     ConnectAccount,
@@ -24,9 +23,10 @@ from airflow_provider_revor.api.answers import Envelope, decode
 from airflow_provider_revor.api.limits import RateLimit, read_rate_limit
 from airflow_provider_revor.api.versions import ApiVersion
 from airflow_provider_revor.api.wire import Request
-from airflow_provider_revor.exceptions import RevorConfigurationError, RevorError, RevorMissingConnectionError
+from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.get_provider_info import connection_form
 from airflow_provider_revor.hooks.frames import ClearedFrames
+from airflow_provider_revor.hooks.lookup import look_up
 from airflow_provider_revor.hooks.outreach import OutreachMethods, T
 from airflow_provider_revor.version_compat import mask_secret
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import requests
-    from airflow.providers.common.compat.sdk import Connection
 
     from airflow_provider_revor.hooks.settings import Settings
     from airflow_provider_revor.hooks.transport import AsyncTransport, SyncTransport
@@ -230,7 +229,7 @@ class RevorHook(OutreachMethods, BaseHook):
         """
         from airflow_provider_revor.hooks.settings import read_settings
 
-        settings = read_settings(self._look_up_connection())
+        settings = read_settings(look_up(self.get_connection, self.revor_conn_id))
         # Airflow masks the password as it is written; the key may be only a part of that.
         mask_secret(settings.api_key)
         # Once in a process: a gate reads its connection at every poll.
@@ -241,32 +240,6 @@ class RevorHook(OutreachMethods, BaseHook):
                 self.revor_conn_id,
             )
         return settings
-
-    def _look_up_connection(self) -> Connection:
-        try:
-            return self.get_connection(self.revor_conn_id)
-        # When a secrets backend or the API server fails, Airflow mostly says "not found", but not on every version.
-        except Exception as e:
-            trouble = None if isinstance(e, AirflowNotFoundException) else type(e).__name__
-        # Raised outside of the `except` block: Airflow's error may quote the connection, and with it the API key.
-        if trouble:
-            raise RevorMissingConnectionError(
-                f"Airflow could not read the connection {self.revor_conn_id!r} ({trouble}): check the secrets backend "
-                "and the API server."
-            )
-        variable = f"AIRFLOW_CONN_{self.revor_conn_id.upper()}"
-        if os.environ.get(variable):
-            # Airflow skips a value that it cannot parse.
-            raise RevorConfigurationError(
-                f"The environment variable {variable} is set, but Airflow cannot read it as a connection: write a JSON "
-                'object such as {"conn_type": "revor", "password": "sk-revor-…"}, or a URI whose special characters '
-                "are percent-encoded."
-            )
-        raise RevorMissingConnectionError(
-            f"There is no Airflow connection {self.revor_conn_id!r}: create one of type `revor`, with the API key "
-            "as its password. If it exists, Airflow could not read it: check the secrets backend and the API "
-            "server."
-        )
 
     def _open_sync_transport(self) -> SyncTransport:
         from airflow_provider_revor.hooks.transport import SyncTransport
