@@ -34,7 +34,6 @@ LISTED = re.compile(r"(\w+): (\d+) Connect accounts, (\d+) can send")
 WAITING = re.compile(r"Waiting\. (.+?) \[airflow\.task")
 OPENED = re.compile(r"Account (\S+) can send on (\w+)\.")
 USED = re.compile(r"Account (\S+) can send: this is where the outreach begins\.")
-SENDING = re.compile(r"Outreach job (\S+) is (queued|scheduled|running)\.")
 SENT = re.compile(r"Outreach job (\S+) is succeeded\.")
 SUMMARY = re.compile(r"Sent: (\d+)\. Failed: 0\.")
 
@@ -95,8 +94,6 @@ class Story:
         elif used := USED.search(line):
             self.used = used[1]
             say(f"  use       was handed the account_id {used[1]}")
-        elif sending := SENDING.search(line):
-            say(f"  send      {sending[1]} is {sending[2]}; looking again in half a minute")
         elif (sent := SENT.search(line)) and sent[1] not in self.sent:
             # Both the trigger and the task log it.
             self.sent.append(sent[1])

@@ -140,6 +140,8 @@ def triggers(cluster, sandbox):
     # The watchers have had a look by now: a change is one from what they saw.
     cluster.wait_until(lambda: done(lambda: len(rows) >= 5), "the watchers' triggers")
     sandbox.wait_for_requests(sandbox.request_count + 3, timeout=60)
+    # Long enough that the tasks are deferred.
+    sandbox.script_jobs(after=15, times=None)
     sandbox.reconnect_all()
     cluster.wait_until(lambda: done(lambda: ended(*EXAMPLE_RUNS, "leaks", "refused")), "the runs to end", timeout=300)
     sandbox.update_account("acc_email_anna", status="credentials", can_send=False)
