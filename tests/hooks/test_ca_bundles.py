@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import ssl
 import subprocess
 
 import pytest
+from both_ways import both, list_async
 from factories import item, listing
 from faults.peer import Peer, http, make_certificates, send
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor.hooks.revor import RevorHook
-
-
-def list_sync():
-    with RevorHook(max_retries=0) as hook:
-        return hook.list_connect_accounts()
-
-
-def list_async():
-    async def ask():
-        async with RevorHook(max_retries=0) as hook:
-            return await hook.alist_connect_accounts()
-
-    return asyncio.run(ask())
-
-
-both = pytest.mark.parametrize("ask", [list_sync, list_async])
 
 
 def served(certificate=None):
