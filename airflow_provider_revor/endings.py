@@ -1,8 +1,8 @@
 """
-Where a deferred task that succeeds ends: in the triggerer, unless something is left that only a worker does.
+Whether a deferred task that succeeds ends in the triggerer or on a worker, which some features of Airflow need.
 
-Read from Airflow 3.3's task runner: what it does around ``execute_complete``, and on success. A task that fails, is
-skipped or times out always resumes on a worker.
+The list follows Airflow 3.3's task runner: what it does around ``execute_complete``, and on success. A task that fails,
+is skipped or times out always resumes on a worker.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
-# What a Dag author may override; and BaseOperator's arguments of the same purpose.
+# Methods that a Dag author may override, and BaseOperator's arguments for the same purpose.
 _METHODS = ("pre_execute", "execute_complete", "resume_execution", "post_execute")
 _HOOKS = ("_pre_execute_hook", "_post_execute_hook", "overwrite_rtif_after_execution", "returns_dag_result")
 
-# What a task declares; each survives the Dag's serialization under the same name.
+# Attributes of a task that need a worker; a serialized Dag has them under the same names.
 _DECLARED = (
     "has_on_execute_callback",
     "has_on_success_callback",
@@ -39,7 +39,7 @@ def ends_in_triggerer(task: Any, base: type) -> bool:
 
 def is_customised(task: Any, base: type) -> bool:
     """
-    Return whether code of the Dag author's runs around the end of a task; known where the Dag's file is loaded.
+    Return whether the Dag author's own code runs at the end of a task. Only with the Dag file loaded is it known.
 
     :param task: The task.
     :param base: The class of ours that the task is compared with.
@@ -51,7 +51,7 @@ def is_customised(task: Any, base: type) -> bool:
 
 def declares_work(task: Any) -> bool:
     """
-    Return whether a task declares what a worker does at its end.
+    Return whether a task has attributes that need a worker at its end.
 
     :param task: The task, as the Dag's file makes it or as the triggerer gets it.
     """
@@ -59,7 +59,7 @@ def declares_work(task: Any) -> bool:
 
 
 def settings_add_work() -> bool:
-    """Return whether this Airflow's plugins and settings have a worker do more at the end of each task."""
+    """Return whether this Airflow's plugins or settings need a worker at the end of each task."""
     from airflow.providers.common.compat.sdk import conf
     from airflow.sdk.bases.xcom import BaseXCom
     from airflow.sdk.execution_time.xcom import XCom
@@ -67,7 +67,7 @@ def settings_add_work() -> bool:
 
     hooks = get_listener_manager().hook
     return (
-        # A backend of one's own may block, which a triggerer must not.
+        # A custom backend may block, which would stop the triggerer.
         XCom is not BaseXCom
         or conf.getboolean("state_store", "clear_on_success", fallback=False)
         or any(getattr(hooks, f"on_task_instance_{when}").get_hookimpls() for when in ("running", "success"))
@@ -75,8 +75,8 @@ def settings_add_work() -> bool:
 
 
 def _is_mapped_over(task: Any) -> bool:
-    # Airflow counts the items of a return value that tasks map over when a worker pushes it; a mapped task's values
-    # are counted by its instances.
+    # When a worker pushes a return value that tasks map over, Airflow stores its length. For a mapped task, Airflow
+    # counts the task instances instead.
     dag = task.get_dag()
     if dag is None or dag.get_task(task.task_id).is_mapped:
         return False

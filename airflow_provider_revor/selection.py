@@ -1,5 +1,5 @@
 """
-Which sendable account to take: the first, a random one, or always the same one for a key.
+Picks a sendable account: the first, a random one, or always the same one for a key.
 
 Pure functions, for gates and for tasks of your own.
 """
@@ -82,8 +82,8 @@ def sticky_digest(strategy: str, key: object) -> str | None:
         raise RevorValueError(
             f"The sticky key is {key!r}: it must say who always meets the same account, such as a lead's id."
         )
-    # A template that renders to native objects makes a float of an id such as 12e5. Other types are refused: their text
-    # may differ the next time.
+    # A template that renders to native objects turns an id such as 12e5 into a float. Other types are rejected: their
+    # text may differ the next time.
     if not isinstance(key, str | int | float) or isinstance(key, bool):
         raise RevorValueError(f"The sticky key is of the type {type(key).__name__}: use a string or a number.")
     return _sha256(str(key).strip()).hex()
@@ -137,13 +137,13 @@ def _judge(position: int, account: ConnectAccount | Mapping[str, Any]) -> Connec
 
 
 def _sha256(text: str) -> bytes:
-    # JSON may hold half a surrogate pair, which plain UTF-8 refuses.
+    # JSON may hold a lone surrogate, which plain UTF-8 rejects.
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
 class Plan(NamedTuple):
     """
-    Who is written to from which account.
+    Who gets a message from which account.
 
     :param assigned: Pairs of a person, as given, and the beginning of a message to them: ``reference``, ``account_id``,
         ``channel`` and ``recipient``. With a ``content`` it is what :class:`.OutreachBatchOperator` takes.
@@ -168,7 +168,7 @@ def plan_outreach(
 
     The channel is the first one that the person has an address on and that has an account that can send. The account is
     the person's sticky one, the same as :func:`pick_account` picks, so that each person always meets the same sender.
-    Who comes first in the list is served first; a person whose account is at its cap is left over.
+    People are served in the order of the list; a person whose account has reached its cap is left over.
 
     :param people: Dicts with an ``address`` (email), a ``profile_url`` (LinkedIn) or a ``phone`` (WhatsApp), or several
         of them, and maybe a ``name``.

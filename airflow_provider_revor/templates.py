@@ -1,4 +1,4 @@
-"""Which templated arguments are known when the Dag is parsed, and which only when the task runs."""
+"""Tells templated arguments that are known when the Dag is parsed from those known only when the task runs."""
 
 from __future__ import annotations
 

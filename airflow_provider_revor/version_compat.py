@@ -1,4 +1,4 @@
-"""What depends on the version of Airflow, decided here and nowhere else."""
+"""Everything that depends on the version of Airflow, and nothing else."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Log(Protocol):
 
 
 def __getattr__(name: str) -> Any:
-    # Looked up late: what needs no trigger does not pay for importing them.
+    # Imported late, so that code without triggers does not pay for them.
     if name in ("EventTrigger", "SharedPollTrigger"):
         from airflow.triggers import base
 

@@ -1,5 +1,5 @@
 """
-Connect accounts: what an account is, when it can send, and why it cannot.
+Connect accounts: their fields, when one can send, and why one cannot.
 
 Source: ``GET /api/v1/connect/accounts`` — List Connect Accounts.
 """
@@ -85,7 +85,7 @@ class ConnectAccount:
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON, the fields as the API names them."""
         fields = {name: getattr(self, name) for name in _FIELDS}
-        # v1 goes without saying.
+        # Left out for v1, the default.
         return fields if self.api_version == DEFAULT_VERSION else {**fields, "api_version": self.api_version}
 
 

@@ -3,8 +3,8 @@ What a dispatch or a post-like must have, checked before anything is sent.
 
 Errors name fields and never show values, which are personal.
 
-A Dag that renders templates to native objects makes a number of text that looks like one: of a phone, an id, a name. So
-a whole number is taken as its text wherever text is wanted.
+A Dag that renders templates to native objects turns text such as a phone number or an id into a number. So a whole
+number is accepted wherever text is expected, and converted back.
 
 Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``POST /api/v1/outreach/linkedin/post-likes``.
 """
@@ -189,7 +189,7 @@ def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -
         yield from _id_problems(f"recipient.{name}", value, known)
         if not _blank(recipient.get("name")):
             yield from _text_problems("recipient.name", recipient["name"], known)
-        # An address with a name around it would have an idempotency key of its own.
+        # `Ada <ada@example.com>` would get another idempotency key than the address alone.
         if name == "address" and known(value) and not _blank(value) and re.search(r"[<>]|\S\s+\S", str(value)):
             yield "recipient.address must be the address alone: the name has a field of its own"
 
@@ -240,7 +240,7 @@ def _text_problems(where: str, value: Any, known: Known) -> Iterator[str]:
 
 def _id_problems(where: str, value: Any, known: Known) -> Iterator[str]:
     if known(value) and isinstance(value, float):
-        # It may have lost digits: 49151.10 and 49151.1 are the same float.
+        # A float may have lost digits: 49151.10 and 49151.1 are the same float.
         yield f"{where} must be text, not float"
     else:
         yield from _text_problems(where, value, known)

@@ -23,7 +23,7 @@ def read_credits(envelope: Envelope) -> float:
     :param envelope: The decoded response.
     :raises RevorResponseError: if they are not there, or no number.
     """
-    # Seen at the top level and in an item.
+    # It is either at the top level or in `item`.
     item = envelope.body.get("item")
     value = envelope.body.get("available_credits", item.get("available_credits") if isinstance(item, dict) else None)
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -24,15 +24,15 @@ from airflow_provider_revor.exceptions import RevorJobError, RevorJobFailedError
 
 JOBS_PATH = f"{API_ROOT}/outreach/jobs"
 
-# Any other status, known or not, is that of a job that goes on.
+# A job with any other status, known or not, has not ended.
 _FAILED = ("failed", "cancelled")
 _ENDED = ("succeeded", *_FAILED)
 _NOT_BEGUN = ("queued", "scheduled")
 
 _POST_LIKE = "outreach.linkedin.post_like"
 
-# Codes of failed jobs that Revor's own clients take as passing, and parts of such codes, whatever `retryable` says; and
-# codes that only a person can do something about.
+# Codes of failed jobs that Revor's own clients retry, and parts of such codes, whatever `retryable` says; and codes of
+# failures that only a person can fix.
 _PASSING_CODES = (
     "external_api_worker_unavailable",
     "external_api_retry_enqueue_failed",
@@ -41,10 +41,10 @@ _PASSING_CODES = (
 _PASSING_WORDS = r"timeout|(?<![a-z])(temporar|retryable(?![-_ ]?(false|no)))"
 _NOT_PASSING_WORDS = r"insufficient_credits|membership_tier_insufficient|(non|not|un)[-_ ]?retryable"
 
-# The longest id that is accepted. An id becomes a part of paths, messages and XComs.
+# The longest id that is accepted: ids are used in paths, messages and XComs.
 _LONGEST_ID = 200
 
-# What a dispatch's result is documented to hold: nothing of the message, and no one's address.
+# The documented fields of a dispatch's result: no content, and no address.
 _DISPATCH_RESULT = ("account_id", "channel", "action", "resolved_action", "message_id", "status")
 
 
@@ -85,12 +85,12 @@ class OutreachJob:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will become of it."""
+        """Whether it has ended: ``succeeded``, ``failed`` or ``cancelled``."""
         return self.status in _ENDED
 
     @property
     def failed(self) -> bool:
-        """Whether it ended without its message having been sent: ``failed`` or ``cancelled``."""
+        """Whether it ended without sending its message: ``failed`` or ``cancelled``."""
         return self.status in _FAILED
 
     @property
@@ -108,7 +108,7 @@ class OutreachJob:
         code = code.lower() if isinstance(code, str) else ""
         if re.search(_NOT_PASSING_WORDS, code):
             return False
-        # The codes are those of failed jobs; that of a cancelled one may be the word of whoever cancelled it.
+        # Only a failed job's code counts: a cancelled one may carry the code of the client that cancelled it.
         passing = self.status == "failed" and (code in _PASSING_CODES or bool(re.search(_PASSING_WORDS, code)))
         return passing or error.get("retryable") is True
 
@@ -196,7 +196,7 @@ def job_request(job_id: str) -> Request:
     :param job_id: Its id.
     :raises RevorValueError: (a ValueError) if that names no job.
     """
-    # A path of dots alone would be taken for another path.
+    # `.` and `..` would change the path.
     if is_nothing(job_id) or not str(job_id).strip(" ."):
         raise RevorValueError(f"job_id is {job_id!r}: it must name an outreach job.")
     name = parse_id("job_id", job_id)

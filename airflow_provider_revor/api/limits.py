@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Seconds. No limit of Revor's is known to be longer, and a mistaken header must not stop a batch for good.
+# Seconds. No longer window of Revor's is known, and a wrong header must not stop a batch for ever.
 _LONGEST_PAUSE = 600.0
 
 
@@ -29,9 +29,9 @@ class RateLimit:
     @property
     def pause(self) -> float:
         """
-        Seconds between two requests that use what is left evenly over a whole window.
+        Seconds between two requests that spread the remaining ones evenly over a whole window.
 
-        However long ago the window began, and whether it slides or starts over, so paced requests never use it up.
+        Requests at this pace stay within the limit, whenever the window began, and whether it slides or starts over.
         """
         return min(self.window / max(self.remaining, 1), _LONGEST_PAUSE)
 

@@ -1,5 +1,5 @@
 """
-Outreach: dispatches and post-likes, of which Revor makes jobs.
+Outreach: the requests that create dispatches and post-likes.
 
 Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``POST /api/v1/outreach/linkedin/post-likes``.
 """

@@ -1,8 +1,8 @@
 """
-Cleaning what a peer says before it is quoted in an error, a log line or a message of the Test button.
+Cleans a peer's text before an error, a log line or the Test button quotes it.
 
-A peer may be Revor, a proxy or anybody else. Its words are put on one line, without control characters, are bounded in
-length, and never show an API key, however they spell it.
+The peer may be Revor, a proxy or any other server. Its text is put on one line, without control characters, is limited
+in length, and never shows an API key, in any spelling.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ MASK = "***"
 
 _LONGEST_TEXT = 500
 _LONGEST_ID = 100
-# More characters than the longest text needs, for those that cleaning removes.
+# Some more characters than the longest text has, because cleaning removes some.
 _WINDOW = 4_000
-# A bound on the characters that one character of a key takes in any spelling, with what splits it from the next.
+# The most characters that one character of a key takes in any spelling, with what separates it from the next.
 _LONGEST_SPELLING = 24
 _MOST_KEYS = 64
-# Settings refuse a shorter key: hiding it would mangle ordinary words.
+# Settings reject a shorter key: hiding it would change ordinary words.
 _SHORTEST_KEY = 8
 
 # The API keys that this process has used, oldest first. They belong to the process, like the secrets that Airflow
@@ -32,7 +32,7 @@ _keys: dict[str, None] = {}
 
 def hide(key: str) -> None:
     """
-    Never quote this API key in this process from now on.
+    Hide this API key in all texts that this process quotes from now on.
 
     :param key: The key.
     """
@@ -44,7 +44,7 @@ def hide(key: str) -> None:
 
 def plain_text(value: Any) -> str | None:
     """
-    Return what a peer says, fit to be quoted: on one line, at most 500 characters long, without any API key.
+    Return a peer's text, safe to quote: on one line, at most 500 characters long, without any API key.
 
     :param value: Anything that a peer sent.
     :return: None if it is no string, or a blank one.
@@ -54,7 +54,7 @@ def plain_text(value: Any) -> str | None:
 
 def clean_id(value: Any) -> str | None:
     """
-    Return an id, a code or a status, fit to be quoted: like :func:`plain_text`, at most 100 characters long.
+    Return an id, a code or a status, safe to quote: like :func:`plain_text`, at most 100 characters long.
 
     :param value: Anything that a peer sent.
     :return: None if it is no string, or a blank one.
@@ -84,7 +84,7 @@ def _spellings(key: str) -> re.Pattern[str]:
     """Return the pattern of a key: as it is, escaped, or in Base64, in any case, and split by blanks."""
     encoded = {_in_base64(key, offset) for offset in range(3)}
     written = [[_escaped(c) for c in key], *([re.escape(c) for c in text] for text in sorted(encoded))]
-    # Of what is not visible ASCII, cleaning leaves single blanks and marks that may have no width.
+    # Cleaning leaves single blanks and characters beyond ASCII, some of which have no width.
     return re.compile("|".join("[^!-~]{0,4}".join(characters) for characters in written), re.IGNORECASE)
 
 

@@ -1,5 +1,5 @@
 """
-The versions of the Revor API: where their paths differ, and what else does.
+The versions of the Revor API, and how their paths differ.
 
 Requests are written for v1, and translated when they are sent. Source: the calls that Revor's own clients make.
 """
@@ -19,13 +19,13 @@ class ApiVersion(StrEnum):
 
     @property
     def root(self) -> str:
-        """What the paths of this version begin with."""
+        """The beginning of this version's paths."""
         return f"/api/{self.value}"
 
 
 DEFAULT_VERSION = ApiVersion.V1
 
-# By v2, what comes after the root, where it differs from v1.
+# Paths after the root that v2 has changed.
 _MOVED_IN_V2 = {"/outreach/jobs/": "/jobs/"}
 
 
@@ -47,7 +47,7 @@ def parse_version(value: object) -> ApiVersion:
 
 def translate(path: str, version: ApiVersion) -> str:
     """
-    Return where a path of v1 is in another version.
+    Return the path of another version for a path of v1.
 
     :param path: A path of v1, from the host on.
     :param version: The version.

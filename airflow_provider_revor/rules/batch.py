@@ -1,4 +1,4 @@
-"""Which jobs of a batch are asked for next, and what is kept of those that have ended."""
+"""When each job of a batch is polled, and a compact record of those that have ended."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def unpack(packed: Iterable[Any] | None) -> dict[int, End]:
 
 class Queue:
     """
-    When each job of a batch is asked for: some time after it may begin, then after growing pauses.
+    When each job of a batch is polled: some time after it may begin, then after growing pauses.
 
     :param poke_interval: Seconds from when a job may begin, or from now, to the first look, and from the first to the
         second; each further pause is twice as long, up to an hour.
@@ -91,7 +91,7 @@ class Queue:
 
     def add(self, position: int, begins_at: float | None, now: float) -> None:
         """
-        Add a job that was not looked at yet.
+        Add a job that was not polled yet.
 
         :param position: Its place in the batch.
         :param begins_at: When it may begin, in seconds since this machine's epoch; None if it is not known.
@@ -112,17 +112,17 @@ class Queue:
         :param now: The time, in seconds since the epoch.
         """
         if (begins_at := job.begins_at) and begins_at > now:
-            # Nothing becomes of it before.
+            # It cannot end before it begins.
             self.add(position, begins_at, now)
             return
         looks = self._looks[position] = self._looks.get(position, 0) + 1
-        # The exponent has a bound of its own: floats overflow.
+        # The exponent is limited, because floats overflow.
         pause = min(self._poke_interval * 2 ** min(looks - 1, 30), max(LONGEST_POKE, self._poke_interval))
         heapq.heappush(self._due, (now + pause, position))
 
     def postpone(self, position: int, until: float) -> None:
         """
-        Put back a job whose look failed.
+        Put back a job whose poll failed.
 
         :param position: Its place in the batch.
         :param until: When to look again, in seconds since the epoch.

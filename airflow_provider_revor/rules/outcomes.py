@@ -1,4 +1,4 @@
-"""What became of many messages: a row for each, the count of them, and whether too many failed."""
+"""The outcomes of many messages: a row for each, their counts, and whether too many failed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OUTCOMES = {"succeeded": "sent", "failed": "failed", "cancelled": "failed", "sk
 @dataclass(frozen=True, slots=True)
 class Row:
     """
-    What became of one message. It holds nothing personal, as long as the reference does not.
+    The outcome of one message. It holds nothing personal, as long as the reference does not.
 
     :param reference: The author's name for the person, such as a CRM id.
     :param account_id: The account that it was, or would have been, sent from.
@@ -108,7 +108,7 @@ def check_max_failed(value: Any) -> MaxFailed:
 
 def summarize(rows: Iterable[Row]) -> dict[str, Any]:
     """
-    Count what became of messages.
+    Count the outcomes of messages.
 
     :param rows: A row for each.
     :return: ``total``, and how many are ``sent``, ``accepted`` (their jobs go on), ``skipped`` and ``failed``; the same
@@ -160,14 +160,14 @@ def progress(summary: Mapping[str, Any], of: str) -> str:
 
 def verdict(summary: Mapping[str, Any], max_failed: MaxFailed) -> str | None:
     """
-    Return why messages did not go well enough, in a clause; None if they did.
+    Return why too few messages were sent, in a clause; None if enough were.
 
     :param summary: What :func:`summarize` returned.
     :param max_failed: How many may fail: a number, or a share of those that were not skipped.
     """
     failed, considered = summary["failed"], summary["total"] - summary["skipped"]
     share = isinstance(max_failed, float)
-    # As it is written: 0.29 of 100 are 29, which floats miss.
+    # Exact: as floats, 0.29 * 100 is less than 29.
     most = Fraction(str(max_failed)) * considered if share else Fraction(max_failed)
     if failed > most:
         limit = f"{max_failed:.6g} of {considered:,}" if share else f"{max_failed:,}"

@@ -1,4 +1,4 @@
-"""How fast a batch sends its requests: evenly, within Revor's rate limit, and slowly after a 429."""
+"""The pace of a batch's requests: even, within Revor's rate limit, and slow after a 429."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 # Seconds between two requests after a first 429 that names no limit; twice as many after each further one.
 _FIRST_BRAKE, _LONGEST_BRAKE = 1.0, 60.0
-# With each request that went well, the brake is released by so much.
+# Each success multiplies the brake by this; below the second number it is off.
 _RELEASE = 0.9
 _RELEASED = 0.05
 
@@ -36,7 +36,7 @@ class Pace:
 
     def after_rejection(self, retry_after: float | None, limit: RateLimit | None) -> float:
         """
-        Return the seconds from a 429 to the next request. Those after it are slow at first: no burst after a wait.
+        Return the seconds from a 429 to the next request. The requests after it begin slowly: no burst after a wait.
 
         :param retry_after: Seconds that Revor asked to wait.
         :param limit: What the response says about the rate limit.

@@ -160,7 +160,7 @@ class Sandbox(ScriptingMethods):
 
     def set_key(self, api_key: str | None = None, *, valid: bool = True, permitted: bool = True) -> None:
         """
-        Set what the API key is good for, or rotate it; without arguments it is good again.
+        Revoke, restore or rotate the API key; without arguments it is valid again.
 
         Rotated, it is still the same owner's: accounts and jobs stay visible. But Revor remembers an idempotency key
         by API key and path, so that the same request under another API key creates a second job.
@@ -191,7 +191,7 @@ class Sandbox(ScriptingMethods):
 
     def set_credits(self, available: int) -> None:
         """
-        Set the credits that v2 tells. It is a number only: ``fail(code="insufficient_credits")`` is for want of them.
+        Set the credits that v2 returns. Nothing is charged: for a lack of them, ``fail(code="insufficient_credits")``.
 
         :param available: how many.
         """

@@ -59,7 +59,7 @@ class Account(Servable):
 
 
 class AccountSet(BaseModel):
-    """All accounts of the sandbox; a list of them will do, too, and so will a response copied from Revor."""
+    """All accounts of the sandbox; a plain list and a response copied from Revor are accepted, too."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 

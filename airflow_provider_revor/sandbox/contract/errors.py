@@ -19,8 +19,8 @@ _LISTING_ERRORS = {
     "api_rate_limit_exceeded": (429, "Too many requests."),
 }
 
-#: Every code. Revor documents three for outreach, and its clients handle some more on any endpoint, with statuses that
-#: are the sandbox's own; so are the other codes, for what Revor describes in words only.
+#: Every code. Revor documents three for outreach, and its clients handle some more on any endpoint; their statuses are
+#: the sandbox's own. So are the other codes: Revor describes those errors in words only.
 ERRORS = {
     **_LISTING_ERRORS,
     "account_not_found": (404, "There is no such Connect account."),
@@ -73,7 +73,7 @@ class ApiError(Exception):
 
 
 class RefusedError(ValueError):
-    """What the sandbox can't do as it stands: 409 in its control API."""
+    """A change that the sandbox can't make in its present state: 409 in its control API."""
 
 
 def is_api_path(path: str) -> bool:

@@ -24,7 +24,7 @@ _SHORTEST, _LONGEST = 60, 86_400
 
 
 class Servable(BaseModel):
-    """What is served as it was given: it is rejected on entry if that can't be, or each response would fail later."""
+    """A model that is served as it was given, so what can't be served as JSON is rejected at once."""
 
     @model_validator(mode="after")
     def _is_json(self) -> Self:
@@ -37,7 +37,7 @@ class Servable(BaseModel):
 
 @dataclass(frozen=True)
 class Task:
-    """What a body asks for, whichever endpoint took it; ``address`` is how the channel names the recipient."""
+    """The task of a body, the same for all endpoints; ``address`` is the recipient's address, profile URL or phone."""
 
     action: Action
     account_id: str | None
@@ -56,7 +56,7 @@ def _check_base64(text: str) -> str:
 
 
 class _Object(BaseModel):
-    # Revor does not say that fields that are not documented are rejected: they stay in the body.
+    # Fields that are not documented stay in the body: Revor does not say that it rejects them.
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, hide_input_in_errors=True)
 
 
@@ -123,7 +123,7 @@ class ChatContent(_Content):
 
 
 class Body(_Object):
-    """What all bodies have in common."""
+    """The fields that all bodies have."""
 
     min_channel_task_interval_seconds: int = Field(
         default=_SHORTEST,

@@ -63,7 +63,7 @@ def create_app(world: World, *routers: APIRouter) -> FastAPI:
 
     @app.exception_handler(ClientDisconnect)
     async def half_a_body(request: Request, error: ClientDisconnect) -> Response:
-        # Nobody reads it, but without a response uvicorn logs a failure of the sandbox's.
+        # The client is gone, but without a response uvicorn would log an error.
         return error_response(request.state.request_id, 400, "invalid_request")
 
     @app.exception_handler(UnknownIdError)
@@ -78,7 +78,7 @@ def create_app(world: World, *routers: APIRouter) -> FastAPI:
 
 
 def _with_nulls(app: FastAPI, openapi: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    # FastAPI leaves out what is null, in examples too, where it means something.
+    # FastAPI leaves nulls out, also of examples, where they have a meaning.
     schema = openapi()
     for route in app.routes:
         if isinstance(route, APIRoute) and (body := (route.openapi_extra or {}).get("requestBody")):

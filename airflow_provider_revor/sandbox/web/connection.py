@@ -1,4 +1,4 @@
-"""A client's connection, as faults handle it."""
+"""A client's connection, which faults may close."""
 
 from __future__ import annotations
 

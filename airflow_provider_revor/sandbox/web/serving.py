@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's HTTP protocol, with a way for faults to lay hands on the connection."""
+    """uvicorn's HTTP protocol, which lets faults close the connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -32,7 +32,7 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it serves, or that it never will; and which stops at once."""
+    """uvicorn's server, which tells when it serves or has failed to start, and stops at once."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -41,7 +41,7 @@ class _Server(uvicorn.Server):
         self._halted = asyncio.Event()
 
     async def main_loop(self) -> None:
-        # uvicorn's own looks only every 0.1 s whether to stop, which tests would feel.
+        # uvicorn checks only every 0.1 s whether to stop, which slows tests down.
         self._loop = asyncio.get_running_loop()
         self.settled.set()
         ticking = asyncio.create_task(super().main_loop())
@@ -52,9 +52,9 @@ class _Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._halted.set)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # uvicorn's own way waits for clients: a slow answer, or a request that never ends, would hold the stop.
-        # First no one new, then an end with all who are there or just coming in, and only then is the door shut:
-        # asyncio logs an error for whoever stands in it.
+        # uvicorn waits for clients: a slow response, or a request that never ends, would delay the stop. So stop
+        # accepting, then close all connections, those being accepted too, and the listener last: asyncio logs an
+        # error for a connection that it accepts after that.
         for listener in sockets or ():
             asyncio.get_running_loop().remove_reader(listener)
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
@@ -63,7 +63,7 @@ class _Server(uvicorn.Server):
         self._hang_up()
         for server in self.servers:
             server.close()
-        await asyncio.sleep(0)  # for the connections to hear of it
+        await asyncio.sleep(0)  # lets the connections see that they are closed
 
     def _hang_up(self) -> None:
         for connection in list(self.server_state.connections):
@@ -75,7 +75,7 @@ class _Server(uvicorn.Server):
         except BaseException as error:
             if self.started:
                 raise
-            self.failure = error  # whoever waits for the start raises it
+            self.failure = error  # raised by the constructor of ServerThread
         finally:
             self.settled.set()
 
@@ -104,7 +104,7 @@ class ServerThread:
                 access_log=False,
                 server_header=False,
                 date_header=False,  # the sandbox has a clock of its own
-                timeout_keep_alive=75,  # more than a gate sleeps, which else might write as the server closes
+                timeout_keep_alive=75,  # longer than a gate's pause: else it might write as the server closes
             )
         )
         self._thread = threading.Thread(
@@ -124,11 +124,11 @@ class ServerThread:
 
 
 def _listen(port: int) -> socket.socket:
-    # Here in the caller's thread: no race for a free port, and a taken one raises where it is seen. With the protocol
-    # left at 0, asyncio would not set TCP_NODELAY, and every answer on a kept connection would take 40 ms.
+    # In the caller's thread, so that there is no race for a free port, and a taken one raises here. With the protocol
+    # left at 0, asyncio would not set TCP_NODELAY, and every response on a kept connection would take 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a port rests after each use
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a port cannot be used again for a while
         listener.bind((HOST, port))
         listener.listen()
     except BaseException:

@@ -1,4 +1,4 @@
-"""The sandbox's own clock, which can be moved on, and set wrong."""
+"""The sandbox's own clock, which can be moved forward, and set wrong."""
 
 from __future__ import annotations
 

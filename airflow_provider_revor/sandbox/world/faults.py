@@ -1,4 +1,4 @@
-"""Faults: what may go wrong with a request, and the queue of those to come."""
+"""Scripted faults of requests, and the queue of those to come."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Headers = Annotated[
 
 
 class Which(TypedDict, total=False):
-    """To which requests a fault happens: how many, and of which method."""
+    """The requests that a fault happens to: how many, and of which method."""
 
     times: int
     method: Method | None

@@ -1,4 +1,4 @@
-"""Outreach jobs: what is scripted for them, how they go, and what they send."""
+"""Outreach jobs: their scripts, their states over time, and the messages that they send."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class OutreachJob:
             raise RefusedError(f"job {self.id!r} has ended already")
         if ending.status == "skipped" and self.task.action == "outreach.dispatch":
             raise RefusedError(f"job {self.id!r} is a dispatch: only a post-like can be skipped")
-        if not self._has_started(now):  # what is cancelled before it starts never does
+        if not self._has_started(now):  # a job that is cancelled before it starts never starts
             self.starts_at = None if ending.status == "cancelled" else now
         self.settles_at = now
         self.outcome, self.error = ending.status, ending.error

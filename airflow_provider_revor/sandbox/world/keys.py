@@ -1,4 +1,4 @@
-"""API keys, what they are good for, and whose they are."""
+"""API keys, their permissions and their owners."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_KEYS = 100
 
 
 class KeyState(BaseModel):
-    """What the first owner's API key is good for, or another one in its place."""
+    """The state of the first owner's API key, or a key that replaces it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -42,7 +42,7 @@ class Keys:
         self._owners: dict[str, str | None] = {first: FIRST_OWNER}
 
     def set(self, state: KeyState) -> None:
-        """Set what the first owner's key is good for, and which it is."""
+        """Set the state of the first owner's key, or replace it."""
         with self._lock:
             if state.api_key and state.api_key != self.first:
                 self._owners |= {self.first: None}

@@ -32,7 +32,7 @@ _RECONNECTED: AccountChanges = {"status": "ok", "lifecycle_status": "active", "c
 
 @dataclass(frozen=True)
 class Write:
-    """A request that writes: all that Revor remembers of it, but for its body."""
+    """A request that writes, as Revor remembers it, without its body."""
 
     owner: str
     api_key: str
