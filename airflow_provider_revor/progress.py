@@ -26,19 +26,28 @@ def from_now(moment: float) -> str:
     return pendulum.from_timestamp(moment).diff_for_humans()
 
 
+def job_question(job_id: object) -> str:
+    """
+    Return what each poll for a job asks, for :class:`WaitLog`.
+
+    :param job_id: The job.
+    """
+    return f"how outreach job {job_id} stands"
+
+
 class WaitLog:
     """
     Logs what is waited for once per change, not once per poll.
 
     :param log: Where it goes.
-    :param subject: What each poll is to learn, as in "Could not learn …".
-    :param told: The mark of what has been logged already, by the worker before it deferred.
+    :param question: What each poll asks, as in "Could not learn which accounts can send".
+    :param last_logged: The digest of what was logged last, by the worker before it deferred.
     """
 
-    def __init__(self, log: Log, subject: str, told: str | None = None) -> None:
+    def __init__(self, log: Log, question: str, last_logged: str | None = None) -> None:
         self._log = log
-        self._subject = subject
-        self.told = told
+        self._question = question
+        self.last_logged = last_logged
 
     def waiting(self, reason: str) -> None:
         """Log why the wait goes on, if that is news."""
@@ -51,12 +60,12 @@ class WaitLog:
         # Where Revor gives no code, the text tells one reason from another: refused, certificate expired.
         reason = code or _without_numbers(str(error), getattr(error, "request_id", None))
         if self._is_news(f"{name} {getattr(error, 'status_code', None)} {reason}"):
-            self._log.warning("Could not learn %s, waiting on: %s: %s", self._subject, name, error)
+            self._log.warning("Could not learn %s, waiting on: %s: %s", self._question, name, error)
 
     def _is_news(self, what: str) -> bool:
-        mark = hashlib.sha256(what.encode(errors="replace")).hexdigest()[:16]
-        news, self.told = mark != self.told, mark
-        return news
+        digest = hashlib.sha256(what.encode(errors="replace")).hexdigest()[:16]
+        is_news, self.last_logged = digest != self.last_logged, digest
+        return is_news
 
 
 def _without_numbers(text: str, request_id: str | None) -> str:

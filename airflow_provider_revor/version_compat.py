@@ -23,6 +23,7 @@ __all__ = [
     "EventTrigger",
     "Log",
     "SharedPollTrigger",
+    "is_trigger_timeout",
     "mask_secret",
 ]
 
@@ -71,6 +72,20 @@ def __getattr__(name: str) -> Any:
         has_it = ASSET_WATCHERS if name == "EventTrigger" else SHARED_POLLS
         return base.BaseEventTrigger if has_it else base.BaseTrigger
     raise AttributeError(name)
+
+
+def is_trigger_timeout(next_method: str, next_kwargs: dict[str, Any] | None) -> bool:
+    """
+    Return whether Airflow resumes a task because its trigger has not fired in time.
+
+    Airflow 2 raises the same error for it as for a trigger that failed.
+
+    :param next_method: What Airflow resumes the task with.
+    :param next_kwargs: The arguments of that method.
+    """
+    # The second is Airflow 2's, and may come from before an upgrade.
+    reasons = ("Trigger timeout", "Trigger/execution timeout")
+    return next_method == "__fail__" and (next_kwargs or {}).get("error") in reasons
 
 
 def mask_secret(secret: str) -> None:

@@ -57,7 +57,7 @@ def accounts(args: Namespace) -> int:
         found = hook.list_connect_accounts(channel=args.channel)
     shown = [account for account in found if account.sendable or not args.sendable]
     if not shown and args.output in ("table", "plain"):
-        print_error(Gate.of(args.channel, None).explain(found))
+        print_error(Gate.of(channel=args.channel).explain(found))
         return 0
     print_rows([_account_row(account, args.show_identifiers) for account in shown], args.output)
     return 0
@@ -66,7 +66,7 @@ def accounts(args: Namespace) -> int:
 @_command
 def check(args: Namespace) -> int:
     """Tell by the exit code whether an account can send."""
-    gate = Gate.of(args.channel, args.account_id)
+    gate = Gate.of(channel=args.channel, account_id=args.account_id)
     with CommandLineHook(args.conn_id) as hook:
         found = hook.list_connect_accounts()
     if account := gate.find(found):

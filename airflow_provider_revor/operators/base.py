@@ -18,7 +18,7 @@ from airflow_provider_revor.exceptions import RevorError, RevorJobTimeoutError, 
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender, this_try
-from airflow_provider_revor.progress import WaitLog, from_now
+from airflow_provider_revor.progress import WaitLog, from_now, job_question
 from airflow_provider_revor.rules.keys import digest, fixed_choice, person, task_key
 from airflow_provider_revor.rules.pauses import Misses, deferral_timeout, job_pause, seconds, time_left
 from airflow_provider_revor.rules.sending import Try
@@ -202,7 +202,7 @@ class OutreachOperator(BaseOperator):
         return job
 
     def _wait(self, job: OutreachJob, began: float) -> OutreachJob:
-        wait_log = WaitLog(self.log, f"how outreach job {job.id} stands")
+        wait_log = WaitLog(self.log, job_question(job.id))
         misses = Misses()
         poll: OutreachJob | Exception = job
         while (left := began + self.timeout - time.time()) > 0:

@@ -18,8 +18,8 @@ from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.selection import Strategy, choose, explain_blocked, sticky_digest
 
-# What each poll is to learn, as in "Could not learn …".
-ACCOUNTS_SUBJECT = "which accounts can send"
+# As in "Could not learn which accounts can send".
+ACCOUNTS_QUESTION = "which accounts can send"
 
 _MOST_EXPLAINED = 20
 
@@ -43,8 +43,9 @@ class Gate:
     @classmethod
     def of(
         cls,
-        channel: object,
-        account_id: object,
+        *,
+        channel: object = None,
+        account_id: object = None,
         any_account: bool = True,
         pick: Strategy = "first",
         sticky_key: object = None,

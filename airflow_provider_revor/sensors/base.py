@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Unpack
 
 from airflow.providers.common.compat.sdk import (
-    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
     BaseOperator,
     BaseSensorOperator,
+    PokeReturnValue,
 )
 
 from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError, error_from_dict
 from airflow_provider_revor.progress import WaitLog
 from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, deferral_timeout, seconds, time_left
+from airflow_provider_revor.version_compat import is_trigger_timeout
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -42,10 +46,8 @@ class WaitingSensor(BaseSensorOperator):
     :param end_on_worker: Whether a deferred task that succeeds always ends on a worker.
     """
 
-    #: What has not come about when the time is up, as in "… within 60 s."
-    _nothing: ClassVar[str]
-    #: What each poll is to learn, as in "Could not learn …".
-    _subject: ClassVar[str]
+    #: The message of a time-out, up to "within 60 s."
+    _timed_out: ClassVar[str]
     #: Whether the connection was not found just now, which may be Airflow's own trouble.
     _in_doubt = False
 
@@ -68,7 +70,6 @@ class WaitingSensor(BaseSensorOperator):
         self.deferrable = deferrable
         self.end_on_worker = end_on_worker
         self._not_before: float | None = None
-        self._told: WaitLog | None = None
         self._misses = Misses()
 
     @abstractmethod
@@ -87,6 +88,32 @@ class WaitingSensor(BaseSensorOperator):
         :param event: What the trigger found.
         """
 
+    @property
+    @abstractmethod
+    def _question(self) -> str:
+        """What each poll asks, as in "Could not learn which accounts can send"."""
+
+    def execute(self, context: Context) -> Any:
+        """
+        Look once, and wait if need be: here, or in the triggerer.
+
+        :return: The XCom of what was waited for.
+        :raises AirflowSensorTimeout: if the time was up.
+        :raises RevorError: for what waiting cannot heal.
+        """
+        if not self.deferrable:
+            # Unwrapped: Airflow 2.11 takes a call of a base class's `execute` for one from outside a task.
+            return unwrap(super().execute)(self, context)
+        began = time.monotonic()
+        with self._failures_as_when_poking():
+            found = self._look(context)
+            spent = time.monotonic() - began
+            if not found and spent > self.timeout:
+                raise self._time_is_up("timeout")
+            if not found:
+                self._defer(spent)
+        return getattr(found, "xcom_value", None)
+
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """
         Go on with what the trigger found.
@@ -104,24 +131,38 @@ class WaitingSensor(BaseSensorOperator):
         return self._succeed(context, event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """
-        Go on after the trigger, with errors and timeouts meaning what they mean to a sensor that pokes.
-
-        The base class means something else by them, and something else again in each Airflow.
-        """
-        try:
-            if next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error")).lower():
+        """Go on after the trigger, with errors and timeouts meaning what they mean to a sensor that pokes."""
+        with self._failures_as_when_poking():
+            if is_trigger_timeout(next_method, next_kwargs):
                 limit = self.execution_timeout
                 over = limit is not None and limit.total_seconds() < self.timeout
                 raise self._time_is_up("execution_timeout" if over else "timeout")
+            # Not the base class's, which means something else by some errors, by its version.
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+
+    def _look(self, context: Context) -> bool | PokeReturnValue:
+        try:
+            return self.poke(context)
+        except (AirflowFailException, AirflowSensorTimeout, AirflowSkipException):
+            raise
+        except Exception as e:
+            if not self.silent_fail:
+                raise
+            self.log.warning("The first look failed, waiting on: %s: %s", type(e).__name__, e)
+            return False
+
+    @contextmanager
+    def _failures_as_when_poking(self) -> Iterator[None]:
+        """Skip the task for what a poking sensor is skipped for, by ``soft_fail`` and ``never_fail``."""
+        try:
+            yield
         except AirflowSkipException:
             raise
         except AirflowSensorTimeout as e:
             if self.soft_fail:
                 raise AirflowSkipException(str(e)) from e
             raise
-        except AirflowException as e:
+        except Exception as e:
             if self.never_fail or (self.soft_fail and isinstance(e, AirflowFailException)):
                 raise AirflowSkipException(f"Skipping instead of failing: {e}") from e
             raise
@@ -150,33 +191,28 @@ class WaitingSensor(BaseSensorOperator):
             raise error
         self._wait_log.trouble(error)
 
-    @property
+    @cached_property
     def _wait_log(self) -> WaitLog:
-        if self._told is None:
-            self._told = WaitLog(self.log, self._subject)
-        return self._told
+        return WaitLog(self.log, self._question)
 
     def _time_is_up(self, which: str) -> BaseException:
         if which == "execution_timeout":
-            return AirflowTaskTimeout(f"{self._nothing} within {self.execution_timeout}.")
-        return AirflowSensorTimeout(f"{self._nothing} within {self.timeout:g} s.")
+            return AirflowTaskTimeout(f"{self._timed_out} within {self.execution_timeout}.")
+        return AirflowSensorTimeout(f"{self._timed_out} within {self.timeout:g} s.")
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
     ) -> float:
-        # In each mode this is where the base class, having checked and found the time not up, is about to wait.
-        left = max(self.timeout - run_duration(), 0)
-        if self.deferrable:
-            self._defer(left, run_duration())
+        # No public method says how long a poking sensor pauses, and a Retry-After must be obeyed.
         interval = max(super()._get_next_poke_interval(started_at, run_duration, poke_count), MIN_POKE_INTERVAL)
         if self._in_doubt:
             return min(interval, _MISSING_PAUSE)
         asked = (self._not_before or 0) - time.time()
-        return max(interval, min(asked, left))
+        return max(interval, min(asked, max(self.timeout - run_duration(), 0)))
 
-    def _defer(self, left: float, spent: float) -> NoReturn:
+    def _defer(self, spent: float) -> NoReturn:
         now = time.time()
-        left, status = time_left(left, self.execution_timeout, spent)
+        left, status = time_left(self.timeout - spent, self.execution_timeout, spent)
         self.defer(
             trigger=self._trigger(
                 poke_interval=self.poke_interval,
@@ -186,7 +222,7 @@ class WaitingSensor(BaseSensorOperator):
                 silent_fail=self.silent_fail,
                 end_here=not self.end_on_worker and ends_in_triggerer(self, WaitingSensor),
                 push_xcoms=self.do_xcom_push,
-                told=self._wait_log.told,
+                last_logged=self._wait_log.last_logged,
             ),
             method_name="execute_complete",
             timeout=deferral_timeout(left),

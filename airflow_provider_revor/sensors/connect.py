@@ -14,7 +14,7 @@ from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.endings import is_customised
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.rules.gate import ACCOUNTS_SUBJECT, Gate
+from airflow_provider_revor.rules.gate import ACCOUNTS_QUESTION, Gate
 from airflow_provider_revor.rules.pauses import asked_pause
 from airflow_provider_revor.selection import Strategy, sticky_digest
 from airflow_provider_revor.sensors.base import WaitingSensor
@@ -76,8 +76,7 @@ class SendableAccountSensor(WaitingSensor):
     template_fields: Sequence[str] = ("revor_conn_id", "channel", "account_id", "sticky_key")
     ui_color = "#d9f2e6"
 
-    _nothing = "No Connect account could send"
-    _subject = ACCOUNTS_SUBJECT
+    _timed_out = "No Connect account could send"
 
     def __init__(
         self,
@@ -133,6 +132,10 @@ class SendableAccountSensor(WaitingSensor):
             timeout=timedelta(seconds=self.timeout),
         )
 
+    @property
+    def _question(self) -> str:
+        return ACCOUNTS_QUESTION
+
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """
         Ask Revor once.
@@ -179,7 +182,13 @@ class SendableAccountSensor(WaitingSensor):
         )
 
     def _gate(self) -> Gate:
-        return Gate.of(self.channel, self.account_id, self._any_account, self.pick, self.sticky_key)
+        return Gate.of(
+            channel=self.channel,
+            account_id=self.account_id,
+            any_account=self._any_account,
+            pick=self.pick,
+            sticky_key=self.sticky_key,
+        )
 
     def _hand_over(self, context: Context, account: dict[str, Any]) -> dict[str, Any]:
         # A Dag author's own test may poke without a task instance.

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict, job_request
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.progress import job_question
 from airflow_provider_revor.rules.pauses import job_pause
 from airflow_provider_revor.sensors.base import WaitingSensor
 from airflow_provider_revor.templates import is_literal
@@ -49,8 +50,7 @@ class OutreachJobSensor(WaitingSensor):
 
     template_fields: Sequence[str] = ("revor_conn_id", "job_id")
     ui_color = "#e6ddf7"
-    _nothing = "The outreach job has not ended"
-    _subject = "how the outreach job stands"
+    _timed_out = "The outreach job has not ended"
 
     def __init__(
         self,
@@ -66,6 +66,10 @@ class OutreachJobSensor(WaitingSensor):
             job_request(str(job_id))
         self.job_id = job_id
         self.revor_conn_id = revor_conn_id
+
+    @property
+    def _question(self) -> str:
+        return job_question(self.job_id)
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """

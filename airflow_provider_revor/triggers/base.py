@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -30,15 +32,8 @@ class DiscreetEvent(TriggerEvent):
     __str__ = __repr__
 
 
-class TaskWait:
-    """The part of a trigger that a task waits for; its arguments are described there."""
-
-    first_poll_at: float | None
-    deadline: float | None
-    deadline_status: DeadlineStatus
-    silent_fail: bool
-    end_here: bool
-    push_xcoms: bool
+class TriggerPart:
+    """A part of a trigger that keeps each argument of its constructor as the attribute of the same name."""
 
     if TYPE_CHECKING:
         task: Any
@@ -47,6 +42,44 @@ class TaskWait:
         @property
         def log(self) -> Any:
             """The logger of every trigger."""
+
+    @property
+    def path(self) -> str:
+        """Where Airflow finds the class."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
+        return self.path, {name: getattr(self, name) for name in signature(type(self)).parameters}
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TaskWait(TriggerPart):
+    """
+    The part of a trigger that a task waits for.
+
+    :param poke_interval: The least seconds between two polls. Default: 60.
+    :param first_poll_at: When the first poll may be, in seconds since the epoch; None for at once. Default: None.
+    :param deadline: When to give up, in seconds since the epoch; None for never. Default: None.
+    :param deadline_status: What the payload says when it gives up: ``timeout``, the default, or ``execution_timeout``.
+    :param silent_fail: Whether what trying again might heal is waited out too, whatever it is. Default: False.
+    :param end_here: Whether the task may succeed in the triggerer; if not, it resumes on a worker. Default: False.
+    :param push_xcoms: Whether to push the task's XComs when it succeeds in the triggerer. Default: True.
+    :param last_logged: The digest of what the worker logged last, see :class:`.WaitLog`. Default: None.
+    """
+
+    poke_interval: float = 60.0
+    first_poll_at: float | None = None
+    deadline: float | None = None
+    deadline_status: DeadlineStatus = "timeout"
+    silent_fail: bool = False
+    end_here: bool = False
+    push_xcoms: bool = True
+    last_logged: str | None = None
+
+    def __post_init__(self) -> None:
+        # Airflow's base class; a dataclass does not call it by itself.
+        super().__init__()
 
     async def in_time(self, wait: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         """

@@ -79,7 +79,7 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
         deadline: float | None = None,
         deadline_status: DeadlineStatus = "timeout",
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.instance = instance
         self.wait = wait
         self.revor_conn_id = revor_conn_id

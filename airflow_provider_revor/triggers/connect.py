@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +14,8 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorValueError
 from airflow_provider_revor.progress import WaitLog
-from airflow_provider_revor.rules.gate import ACCOUNTS_SUBJECT, Gate
-from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL, DeadlineStatus, Misses, seconds
+from airflow_provider_revor.rules.gate import ACCOUNTS_QUESTION, Gate
+from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL, Misses, seconds
 from airflow_provider_revor.selection import Strategy
 from airflow_provider_revor.triggers.base import DiscreetEvent, TaskWait
 from airflow_provider_revor.triggers.changes import Becomes, Changes
@@ -27,6 +28,7 @@ from airflow_provider_revor.version_compat import ASSET_WATCHERS, EventTrigger, 
 _UNTIL_STORED = 3.0
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
     """
     Wait until a Connect account can send.
@@ -50,14 +52,8 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
     :param pick: Which one of several sendable accounts: ``first``, ``random`` or ``sticky``.
     :param sticky_key: The key of ``sticky``. (templated when started from the trigger)
     :param sticky_digest: What stands for that key where a worker deferred, which does not hand on the key itself.
-    :param poke_interval: Seconds between two polls.
-    :param first_poll_at: When the first poll may be, in seconds since the epoch; None for at once.
-    :param deadline: When to give up, in seconds since the epoch; None for never.
-    :param deadline_status: What the payload says when it gives up: ``timeout`` or ``execution_timeout``.
-    :param silent_fail: Whether what trying again might heal is waited out too, whatever it is.
-    :param end_here: Whether the task may succeed in the triggerer; if not, it resumes on a worker.
-    :param push_xcoms: Whether to push the task's XComs when it succeeds in the triggerer.
-    :param told: The mark of what the log has been told already; see :class:`.WaitLog`.
+
+    The other arguments are those of :class:`.TaskWait`.
     """
 
     # A deferred task's queue counts here as for any trigger; Airflow's base class is made for asset watchers.
@@ -65,61 +61,17 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
     supports_triggerer_queue = True
     trigger_queue_inherited_from_task = True
 
-    def __init__(
-        self,
-        *,
-        revor_conn_id: str = "revor_default",
-        channel: str | None = None,
-        account_id: str | None = None,
-        any_account: bool = True,
-        pick: Strategy = "first",
-        sticky_key: str | int | None = None,
-        sticky_digest: str | None = None,
-        poke_interval: float = 60.0,
-        first_poll_at: float | None = None,
-        deadline: float | None = None,
-        deadline_status: DeadlineStatus = "timeout",
-        silent_fail: bool = False,
-        end_here: bool = False,
-        push_xcoms: bool = True,
-        told: str | None = None,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.revor_conn_id = revor_conn_id
-        self.channel = channel
-        self.account_id = account_id
-        self.any_account = any_account and account_id is None
-        self.pick = pick
-        self.sticky_key = sticky_key
-        self.sticky_digest = sticky_digest
-        self.poke_interval = poke_interval
-        self.first_poll_at = first_poll_at
-        self.deadline = deadline
-        self.deadline_status = deadline_status
-        self.silent_fail = silent_fail
-        self.end_here = end_here
-        self.push_xcoms = push_xcoms
-        self.told = told
+    revor_conn_id: str = "revor_default"
+    channel: str | None = None
+    account_id: str | None = None
+    any_account: bool = True
+    pick: Strategy = "first"
+    sticky_key: str | int | None = None
+    sticky_digest: str | None = None
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
-        return self.path, {
-            "revor_conn_id": self.revor_conn_id,
-            "channel": self.channel,
-            "account_id": self.account_id,
-            "any_account": self.any_account,
-            "pick": self.pick,
-            "sticky_key": self.sticky_key,
-            "sticky_digest": self.sticky_digest,
-            "poke_interval": self.poke_interval,
-            "first_poll_at": self.first_poll_at,
-            "deadline": self.deadline,
-            "deadline_status": self.deadline_status,
-            "silent_fail": self.silent_fail,
-            "end_here": self.end_here,
-            "push_xcoms": self.push_xcoms,
-            "told": self.told,
-        }
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.any_account = self.any_account and self.account_id is None
 
     def __repr__(self) -> str:
         # Airflow's own shows all arguments; a key may be personal data.
@@ -137,10 +89,15 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
         yield await self.event(payload, {"account_id": account.get("account_id"), "return_value": account})
 
     async def _wait(self, shared_stream: AsyncIterator[Poll]) -> dict[str, Any]:
-        wait_log, misses = WaitLog(self.log, ACCOUNTS_SUBJECT, self.told), Misses()
+        wait_log, misses = WaitLog(self.log, ACCOUNTS_QUESTION, self.last_logged), Misses()
         try:
             gate = Gate.of(
-                self.channel, self.account_id, self.any_account, self.pick, self.sticky_key, self.sticky_digest
+                channel=self.channel,
+                account_id=self.account_id,
+                any_account=self.any_account,
+                pick=self.pick,
+                sticky_key=self.sticky_key,
+                digest=self.sticky_digest,
             )
             unchanged = None
             async for poll in self._polls(shared_stream):
@@ -217,22 +174,12 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
         if becomes not in ("sendable", "blocked"):
             raise RevorValueError(f"becomes={becomes!r}: use 'sendable' or 'blocked'.")
         super().__init__()  # type: ignore[no-untyped-call]
-        wanted = Gate.of(channel, account_id).channel
+        wanted = Gate.of(channel=channel, account_id=account_id).channel
         self.revor_conn_id = revor_conn_id
         self.channel = wanted.value if wanted else None
         self.account_id = account_id
         self.becomes = becomes
         self.poke_interval = seconds(poke_interval, "poke_interval")
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
-        return self.path, {
-            "revor_conn_id": self.revor_conn_id,
-            "channel": self.channel,
-            "account_id": self.account_id,
-            "becomes": self.becomes,
-            "poke_interval": self.poke_interval,
-        }
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Poll]) -> AsyncIterator[TriggerEvent]:
         """
@@ -240,8 +187,8 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
 
         :param shared_stream: What :meth:`open_shared_stream` yields.
         """
-        wait_log = WaitLog(self.log, ACCOUNTS_SUBJECT)
-        gate = Gate.of(self.channel, self.account_id)
+        wait_log = WaitLog(self.log, ACCOUNTS_QUESTION)
+        gate = Gate.of(channel=self.channel, account_id=self.account_id)
         store = getattr(self, "asset_state_store", None)
         # What differs only in the interval has the same state.
         watched = [self.revor_conn_id, self.channel, self.account_id, self.becomes]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.progress import WaitLog
+from airflow_provider_revor.progress import WaitLog, job_question
 from airflow_provider_revor.rules.pauses import Misses, first_pause, job_pause
 from airflow_provider_revor.triggers.base import TaskWait
 from airflow_provider_revor.triggers.polling import polls
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
     from airflow_provider_revor.api.jobs import OutreachJob
-    from airflow_provider_revor.rules.pauses import DeadlineStatus
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class OutreachJobTrigger(TaskWait, BaseTrigger):
     """
     Wait until an outreach job has ended. It only ever reads.
@@ -35,56 +36,12 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
 
     :param job_id: The job.
     :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``.
-    :param poke_interval: The least seconds between two looks. Default: 60.
-    :param first_poll_at: When the first look may be, in seconds since the epoch; None for at once.
-    :param deadline: When to give up, in seconds since the epoch; None for never.
-    :param deadline_status: What the payload says when it gives up: ``timeout`` or ``execution_timeout``.
-    :param silent_fail: Whether what trying again might heal is waited out too, whatever it is.
-    :param end_here: Whether the task may succeed in the triggerer; if not, it resumes on a worker.
-    :param push_xcoms: Whether to push the task's XComs when it succeeds in the triggerer.
-    :param told: The mark of what the log has been told already; see :class:`.WaitLog`.
+
+    The other arguments are those of :class:`.TaskWait`.
     """
 
-    def __init__(
-        self,
-        *,
-        job_id: str,
-        revor_conn_id: str = "revor_default",
-        poke_interval: float = 60.0,
-        first_poll_at: float | None = None,
-        deadline: float | None = None,
-        deadline_status: DeadlineStatus = "timeout",
-        silent_fail: bool = False,
-        end_here: bool = False,
-        push_xcoms: bool = True,
-        told: str | None = None,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.job_id = job_id
-        self.revor_conn_id = revor_conn_id
-        self.poke_interval = poke_interval
-        self.first_poll_at = first_poll_at
-        self.deadline = deadline
-        self.deadline_status = deadline_status
-        self.silent_fail = silent_fail
-        self.end_here = end_here
-        self.push_xcoms = push_xcoms
-        self.told = told
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
-            "job_id": self.job_id,
-            "revor_conn_id": self.revor_conn_id,
-            "poke_interval": self.poke_interval,
-            "first_poll_at": self.first_poll_at,
-            "deadline": self.deadline,
-            "deadline_status": self.deadline_status,
-            "silent_fail": self.silent_fail,
-            "end_here": self.end_here,
-            "push_xcoms": self.push_xcoms,
-            "told": self.told,
-        }
+    job_id: str
+    revor_conn_id: str = "revor_default"
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire once the job has ended, or can no longer be waited for."""
@@ -96,7 +53,7 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
         self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self.job_id)
 
     async def _wait(self) -> dict[str, Any]:
-        wait_log, misses = WaitLog(self.log, f"how outreach job {self.job_id} stands", self.told), Misses()
+        wait_log, misses = WaitLog(self.log, job_question(self.job_id), self.last_logged), Misses()
         first = first_pause(self.first_poll_at, self.poke_interval, time.time())
         async for poll in polls(self._look, self._pause, first):
             missed = misses.bears_with(poll, time.time())

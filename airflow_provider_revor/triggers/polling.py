@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_revor.rules.pauses import first_pause
+from airflow_provider_revor.triggers.base import TriggerPart
 from airflow_provider_revor.triggers.looks import Looks, Poll
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ async def polls(
         wait = pause(poll)
 
 
-class AccountPolls:
+class AccountPolls(TriggerPart):
     """
     The part of a trigger that polls.
 
@@ -50,15 +51,6 @@ class AccountPolls:
 
     revor_conn_id: str
     poke_interval: float
-
-    @property
-    def path(self) -> str:
-        """Where Airflow finds the class."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
-        raise NotImplementedError
 
     def shared_stream_key(self) -> Hashable:
         """Return what polls have in common: the connection and the interval."""

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_revor.exceptions import RevorConnectionError, RevorRateLimitError
 from airflow_provider_revor.progress import WaitLog
-from airflow_provider_revor.rules.gate import ACCOUNTS_SUBJECT, Gate
+from airflow_provider_revor.rules.gate import ACCOUNTS_QUESTION, Gate
 
-ANY, EMAIL, THAT = Gate.of(None, None), Gate.of("email", None), Gate.of(None, "acc_2")
+ANY, EMAIL, THAT = Gate.of(), Gate.of(channel="email"), Gate.of(account_id="acc_2")
 
 
 def test_the_first_sendable_account_of_the_channel_opens_the_gate():
@@ -22,14 +22,14 @@ def test_the_first_sendable_account_of_the_channel_opens_the_gate():
     assert ANY.find(accounts).account_id == "acc_0"
     assert EMAIL.find(accounts).account_id == "acc_2"
     assert THAT.find(accounts).account_id == "acc_2"
-    assert Gate.of("whatsapp", None).find(accounts) is None
+    assert Gate.of(channel="whatsapp").find(accounts) is None
 
 
 def test_a_sticky_gate_takes_one_account_for_a_key_as_long_as_that_one_can_send():
     accounts = [account(account_id=f"acc_{n}") for n in range(1, 6)]
-    gate = Gate.of(None, None, pick="sticky", sticky_key="lead-1")
+    gate = Gate.of(pick="sticky", sticky_key="lead-1")
     assert gate.find(accounts).account_id == "acc_5"
-    assert gate == Gate.of(None, None, pick="sticky", digest=gate.digest)
+    assert gate == Gate.of(pick="sticky", digest=gate.digest)
     assert gate.find(accounts[:-1]).account_id == "acc_4"
     assert "lead-1" not in repr(gate)
 
@@ -61,7 +61,7 @@ def test_a_gate_opens_only_for_what_it_waits_for_and_otherwise_says_why(accounts
 
 
 def test_an_id_that_rendered_to_a_number_is_still_an_id():
-    assert Gate.of(None, 123).find([account(account_id="123")]).account_id == "123"
+    assert Gate.of(account_id=123).find([account(account_id="123")]).account_id == "123"
 
 
 def test_why_it_waits():
@@ -82,7 +82,7 @@ def test_a_long_list_is_cut():
 
 def test_an_account_of_another_channel_can_never_open_the_gate():
     with pytest.raises(ValueError, match="is of the channel linkedin, so it can never send on email"):
-        Gate.of("email", "acc_1").find([account(channel="linkedin")])
+        Gate.of(channel="email", account_id="acc_1").find([account(channel="linkedin")])
 
 
 class Recorder:
@@ -98,7 +98,7 @@ class Recorder:
 
 def test_the_log_tells_once_per_change():
     recorder = Recorder()
-    log = WaitLog(recorder, ACCOUNTS_SUBJECT)
+    log = WaitLog(recorder, ACCOUNTS_QUESTION)
     for reason in ("A", "A", "B", "B", "A"):
         log.waiting(reason)
     assert [line for _, line in recorder.lines] == ["Waiting. A", "Waiting. B", "Waiting. A"]
@@ -106,7 +106,7 @@ def test_the_log_tells_once_per_change():
 
 def test_a_new_request_id_alone_is_no_news():
     recorder = Recorder()
-    log = WaitLog(recorder, ACCOUNTS_SUBJECT)
+    log = WaitLog(recorder, ACCOUNTS_QUESTION)
     for n in range(3):
         log.trouble(RevorRateLimitError(f"limited (req_{n})", code="x", status_code=429))
     log.trouble(RevorConnectionError("no answer"))
@@ -116,9 +116,9 @@ def test_a_new_request_id_alone_is_no_news():
 
 def test_what_the_worker_told_the_trigger_does_not_tell_again():
     recorder = Recorder()
-    first = WaitLog(recorder, ACCOUNTS_SUBJECT)
+    first = WaitLog(recorder, ACCOUNTS_QUESTION)
     first.waiting("A")
-    WaitLog(recorder, ACCOUNTS_SUBJECT, first.told).waiting("A")
+    WaitLog(recorder, ACCOUNTS_QUESTION, first.last_logged).waiting("A")
     assert len(recorder.lines) == 1
 
 
@@ -127,10 +127,10 @@ def test_what_a_peer_says_is_bounded_and_on_one_line():
     blocked = [
         account(account_id=f"{n}{flood}", channel=flood, status=flood, lifecycle_status=flood) for n in range(99)
     ]
-    for gate in (ANY, Gate.of(None, f"0{flood}"), Gate.of(None, f"no{flood}")):
+    for gate in (ANY, Gate.of(account_id=f"0{flood}"), Gate.of(account_id=f"no{flood}")):
         assert len(gate.explain(blocked)) < 10_000
         assert "\n" not in gate.explain(blocked)
     with pytest.raises(ValueError, match="can never send on email") as refused:
-        Gate.of("email", f"0{flood}").find(blocked)
+        Gate.of(channel="email", account_id=f"0{flood}").find(blocked)
     assert len(str(refused.value)) < 500
     assert "\n" not in str(refused.value)

@@ -201,10 +201,10 @@ def test_the_same_trouble_with_another_request_id_is_no_news(told):
 def test_what_the_worker_told_the_trigger_does_not_tell_again(told):
     worker = wait_log()
     worker.waiting("It is shut.")
-    wait_log(told=worker.told).waiting("It is shut.")
+    wait_log(last_logged=worker.last_logged).waiting("It is shut.")
     assert len(told()) == 1
     # The mark goes into a trigger's row: it tells nothing.
-    assert "shut" not in worker.told
+    assert "shut" not in worker.last_logged
     wait_log().waiting("\ud800")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
+    BaseOperator,
     TaskDeferred,
 )
 from factories import account, item, listing, refusal
@@ -186,6 +188,25 @@ def test_a_gate_that_is_open_does_not_defer(context, pushed, requests_mock):
     assert pushed == {"account_id": "acc_1"}
 
 
+def test_a_first_look_that_outlasts_the_timeout_is_the_last(context, requests_mock, clock):
+    def slow(request, _):
+        clock.now += 700
+        return listing()
+
+    requests_mock.get(URL, json=slow)
+    with pytest.raises(AirflowSensorTimeout, match="within 600 s"):
+        gate(deferrable=True).execute(context)
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_task_that_allows_no_nested_operators_is_a_task_itself(context, requests_mock, deferrable):
+    requests_mock.get(URL, **OPEN)
+    module = sys.modules[BaseOperator.__module__]
+    sentinel = getattr(module, "_sentinel", None) or module.ExecutorSafeguard.sentinel_value
+    sensor = gate(deferrable=deferrable, allow_nested_operators=False)
+    assert sensor.execute(context, SendableAccountSensor__sentinel=sentinel) == item()
+
+
 def test_a_gate_that_is_shut_checks_once_and_defers(context, requests_mock, clock):
     requests_mock.get(URL, **LIMITED)
     sensor = gate(deferrable=True, channel="email", poke_interval=40)
@@ -208,7 +229,7 @@ def test_a_gate_that_is_shut_checks_once_and_defers(context, requests_mock, cloc
         "silent_fail": False,
         "end_here": START_FROM_TRIGGER,
         "push_xcoms": True,
-        "told": kwargs["told"],
+        "last_logged": kwargs["last_logged"],
     }
     assert clock.now + 120 <= kwargs["first_poll_at"] <= clock.now + 132
     assert deferred.value.method_name == "execute_complete"

@@ -47,6 +47,13 @@ TABLE = {
     "it is not there, soft_fail": ([SHUT, 404], {"soft_fail": True}, e.RevorNotFoundError),
     "it is not there, never_fail": ([SHUT, 404], {"never_fail": True}, AirflowSkipException),
     "it is not there, silent_fail": ([SHUT, 404, 404, OPEN], {"silent_fail": True}, "success"),
+    "it is not there at first, silent_fail": ([404, OPEN], {"silent_fail": True}, "success"),
+    "it is not there at first, never_fail": ([404], {"never_fail": True}, AirflowSkipException),
+    "the key is revoked at first, soft_fail": ([401], {"soft_fail": True}, AirflowSkipException),
+    "the key is revoked at first, silent_fail": ([401, OPEN], {"silent_fail": True}, e.RevorAuthenticationError),
+    "the first look meets a bug": (["bug"], {"soft_fail": True}, ZeroDivisionError),
+    "the first look meets a bug, silent_fail": (["bug", OPEN], {"silent_fail": True}, "success"),
+    "the first look meets a bug, never_fail": (["bug"], {"never_fail": True}, AirflowSkipException),
     "the connection is missing for a while": ([SHUT, *3 * ["missing"], SHUT, *3 * ["missing"], OPEN], {}, "success"),
     "the connection is missing at first": (["missing", OPEN], {}, "success"),
     "the connection is gone": ([SHUT, "missing"], {}, e.RevorMissingConnectionError),
@@ -92,6 +99,8 @@ class World:
         if answer == "missing":
             self.misses += 1
             raise e.RevorMissingConnectionError("missing")
+        if answer == "bug":
+            raise ZeroDivisionError
         if answer == "reset":
             raise e.RevorConnectionError("reset")
         if answer == "<html>":

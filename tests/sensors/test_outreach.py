@@ -254,7 +254,7 @@ def test_the_trigger_gets_what_it_needs_and_nothing_personal(world_of):
     with pytest.raises(TaskDeferred) as deferred:
         sensor_of(deferrable=True, silent_fail=True, revor_conn_id="revor_default").execute(context)
     _, kwargs = deferred.value.trigger.serialize()
-    told, first = kwargs.pop("told"), kwargs.pop("first_poll_at")
+    told, first = kwargs.pop("last_logged"), kwargs.pop("first_poll_at")
     assert kwargs == {
         "job_id": "job_1",
         "revor_conn_id": "revor_default",
@@ -277,7 +277,7 @@ def test_it_logs_once_per_change_and_nothing_of_the_result(world_of, caplog, mon
     told = [record.getMessage() for record in caplog.records if record.name == "sensor"]
     assert [line for line in told if "utreach job" in line] == [
         "Waiting. Outreach job job_1 is running.",
-        "Could not learn how the outreach job stands, waiting on: RevorRateLimitError: limited",
+        "Could not learn how outreach job job_1 stands, waiting on: RevorRateLimitError: limited",
         "Outreach job job_1 is succeeded.",
     ]
     assert "msg_1" not in caplog.text

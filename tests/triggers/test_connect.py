@@ -58,7 +58,7 @@ def payload(trigger):
 
 def test_it_can_be_made_again_from_plain_json_without_secrets(connect):
     connect()
-    trigger = SendableAccountTrigger(channel="email", account_id="a", poke_interval=5.0, deadline=9.5, told="x")
+    trigger = SendableAccountTrigger(channel="email", account_id="a", poke_interval=5.0, deadline=9.5, last_logged="x")
     path, kwargs = trigger.serialize()
     assert path == "airflow_provider_revor.triggers.connect.SendableAccountTrigger"
     assert json.loads(json.dumps(kwargs)) == kwargs
@@ -232,7 +232,7 @@ def test_gates_share_a_poll_whatever_they_wait_for():
     def key(**kwargs):
         return SendableAccountTrigger(**kwargs).shared_stream_key()
 
-    assert key(channel="email") == key(account_id="a", deadline=5.0, told="x", first_poll_at=1.0)
+    assert key(channel="email") == key(account_id="a", deadline=5.0, last_logged="x", first_poll_at=1.0)
     assert hash(key()) == hash(key(channel="linkedin"))
     assert key() != key(revor_conn_id="other")
     assert key() != key(poke_interval=5.0)

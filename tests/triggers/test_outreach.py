@@ -65,7 +65,7 @@ def payload(trigger):
 
 def test_it_can_be_made_again_from_plain_json_without_secrets(connect):
     connect()
-    trigger = waiting(poke_interval=5.0, first_poll_at=1.5, deadline=9.5, silent_fail=True, told="x")
+    trigger = waiting(poke_interval=5.0, first_poll_at=1.5, deadline=9.5, silent_fail=True, last_logged="x")
     path, kwargs = trigger.serialize()
     assert path == "airflow_provider_revor.triggers.outreach.OutreachJobTrigger"
     assert json.loads(json.dumps(kwargs)) == kwargs
@@ -227,7 +227,7 @@ def test_it_does_not_tell_what_the_worker_told(looks, caplog, monkeypatch):
     worker = WaitLog(logging.getLogger("worker"), "how outreach job job_1 stands")
     worker.waiting(OutreachJob(**RUNNING).standing)
     with caplog.at_level(logging.INFO, "trigger"):
-        payload(waiting(told=worker.told))
+        payload(waiting(last_logged=worker.last_logged))
     assert [r.getMessage() for r in caplog.records if r.name == "trigger"] == ["Outreach job job_1 is succeeded."]
 
 

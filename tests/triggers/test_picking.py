@@ -29,7 +29,7 @@ EARLIER = {
     "deadline": None,
     "deadline_status": "timeout",
     "silent_fail": False,
-    "told": "0123456789abcdef",
+    "last_logged": "0123456789abcdef",
 }
 
 
