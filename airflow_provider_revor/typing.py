@@ -1,15 +1,18 @@
 """
-What type checkers need to know about the arguments of our operators and sensors.
+Types for type checkers: what people are written to with, and the arguments of our operators and sensors.
 
 Airflow's base classes take ``**kwargs: Any``, which would hide a misspelt argument of ours from mypy. With
 ``**kwargs: Unpack[BaseOperatorArgs]`` mypy knows every argument there is.
+
+At run time, a :class:`Recipient`, :class:`Content` or :class:`OutreachMessage` is a plain dict. For mypy, a variable
+that holds one needs the annotation: ``content: Content = {"subject": "Hello", "text": "…"}``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Required, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Required, TypeAlias, TypedDict, TypeVar
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import DAG, TaskGroup, XComArg
@@ -19,8 +22,76 @@ T = TypeVar("T")
 #: A value, or the output of another task: what a templated argument takes.
 OrXCom: TypeAlias = "T | XComArg"
 
-#: One callback, or several; a notifier is a callback, too.
-Callbacks: TypeAlias = "Callable[..., Any] | Collection[Callable[..., Any]]"
+#: A callback; a notifier is one, too.
+Callback: TypeAlias = "Callable[..., Any]"
+#: One callback, or several.
+Callbacks: TypeAlias = "Callback | Collection[Callback]"
+#: The same where Airflow's hints allow only a list.
+CallbackList: TypeAlias = "Callback | list[Callback]"
+
+
+class Recipient(TypedDict, total=False):
+    """
+    A person. The field of the message's channel is required; those of other channels are not sent.
+
+    :param address: The email address.
+    :param profile_url: The personal LinkedIn profile.
+    :param phone: The WhatsApp phone number, or a contact identifier.
+    :param name: The person's name.
+    """
+
+    address: OrXCom[str]
+    profile_url: OrXCom[str]
+    phone: OrXCom[str]
+    name: OrXCom[str]
+
+
+class Attachment(TypedDict):
+    """
+    A file.
+
+    :param filename: Its name.
+    :param contentBase64: Its content, in Base64.
+    """
+
+    filename: OrXCom[str]
+    contentBase64: OrXCom[str]
+
+
+class Content(TypedDict, total=False):
+    """
+    What is written: ``subject`` with ``text`` and/or ``html`` (email), or ``text`` and/or ``attachments`` (the others).
+
+    :param subject: The email's subject.
+    :param text: The text.
+    :param html: The email as HTML.
+    :param attachments: Files.
+    """
+
+    subject: OrXCom[str]
+    text: OrXCom[str]
+    html: OrXCom[str]
+    attachments: OrXCom[Sequence[Attachment]]
+
+
+class OutreachMessage(TypedDict):
+    """
+    One message of a batch.
+
+    :param account_id: The Connect account to send from.
+    :param channel: The account's channel: ``email``, ``linkedin`` or ``whatsapp``.
+    :param recipient: Who is written to.
+    :param content: What is written.
+    :param metadata: A free object of the caller's.
+    :param reference: The caller's name for the person in results and logs, such as a CRM id.
+    """
+
+    account_id: OrXCom[str]
+    channel: OrXCom[str]
+    recipient: OrXCom[Recipient]
+    content: OrXCom[Content]
+    metadata: NotRequired[OrXCom[Mapping[str, Any] | None]]
+    reference: NotRequired[OrXCom[str | int | None]]
 
 
 class BaseOperatorArgs(TypedDict, total=False):
@@ -52,9 +123,9 @@ class BaseOperatorArgs(TypedDict, total=False):
     sla: timedelta | None
     execution_timeout: timedelta | None
     on_execute_callback: Callbacks | None
-    on_failure_callback: Callbacks | None
+    on_failure_callback: CallbackList | None
     on_success_callback: Callbacks | None
-    on_retry_callback: Callbacks | None
+    on_retry_callback: CallbackList | None
     on_skipped_callback: Callbacks | None
     pre_execute: Callable[[Any], None] | None
     post_execute: Callable[[Any, Any], None] | None

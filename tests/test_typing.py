@@ -6,7 +6,17 @@ from inspect import signature
 
 from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator
 
-from airflow_provider_revor.typing import BaseOperatorArgs, BaseSensorArgs
+from airflow_provider_revor.api import checks
+from airflow_provider_revor.api.checks import ADDRESS_FIELD
+from airflow_provider_revor.rules import messages
+from airflow_provider_revor.typing import (
+    Attachment,
+    BaseOperatorArgs,
+    BaseSensorArgs,
+    Content,
+    OutreachMessage,
+    Recipient,
+)
 from airflow_provider_revor.version_compat import RETRY_POLICIES
 
 NEW_IN_3_3 = {"retry_policy", "render_template_as_native_obj"}
@@ -24,3 +34,10 @@ def test_mypy_knows_the_arguments_of_an_operator_and_of_a_sensor():
         assert ours == operators
     else:
         assert ours - NEW_IN_3_3 <= operators
+
+
+def test_mypy_knows_the_fields_that_are_sent():
+    assert set(Recipient.__annotations__) == {*ADDRESS_FIELD.values(), "name"}
+    assert set(Content.__annotations__) == {*checks._TEXTS, "attachments"}
+    assert set(Attachment.__annotations__) == set(checks._ATTACHMENT_TEXTS)
+    assert set(OutreachMessage.__annotations__) == set(messages._KNOWN)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.api.jobs import OutreachJob
     from airflow_provider_revor.api.wire import Request
     from airflow_provider_revor.hooks.settings import Settings
+    from airflow_provider_revor.typing import Content, Recipient
 
 T = TypeVar("T")
 
@@ -31,8 +32,8 @@ class OutreachMethods(ABC):
         self,
         account_id: str,
         channel: str,
-        recipient: Mapping[str, Any],
-        content: Mapping[str, Any],
+        recipient: Recipient,
+        content: Content,
         *,
         idempotency_key: str,
         metadata: Mapping[str, Any] | None = None,

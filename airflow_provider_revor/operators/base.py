@@ -83,7 +83,7 @@ class OutreachOperator(BaseOperator):
         timeout: timedelta | float | None = None,
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
-        super().__init__(**kwargs)  # type: ignore[arg-type]  # Airflow's hints allow fewer callbacks than Airflow does.
+        super().__init__(**kwargs)
         interval = min_channel_task_interval_seconds
         if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
             interval_bounds(interval)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Unpack
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
     from airflow_provider_revor.operators.base import Interval
-    from airflow_provider_revor.typing import OrXCom
+    from airflow_provider_revor.typing import OrXCom, OutreachMessage
 
 
 class OutreachBatchOperator(BaseOperator):
@@ -110,7 +110,7 @@ class OutreachBatchOperator(BaseOperator):
     def __init__(
         self,
         *,
-        messages: OrXCom[Sequence[Mapping[str, Any]]],
+        messages: OrXCom[Sequence[OutreachMessage]],
         min_channel_task_interval_seconds: Interval = (180, 360),
         on_invalid: Literal["fail", "skip"] = "fail",
         max_failed: MaxFailed = 0,
@@ -122,7 +122,7 @@ class OutreachBatchOperator(BaseOperator):
         timeout: timedelta | float | None = None,
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
-        super().__init__(**kwargs)  # type: ignore[arg-type]  # Airflow's hints allow fewer callbacks than Airflow does.
+        super().__init__(**kwargs)
         interval = min_channel_task_interval_seconds
         if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
             interval_bounds(interval)

@@ -50,7 +50,7 @@ class CancelOutreachJobOperator(BaseOperator):
         revor_conn_id: OrXCom[str] = "revor_default",
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
-        super().__init__(**kwargs)  # type: ignore[arg-type]  # Airflow's hints allow fewer callbacks than Airflow does.
+        super().__init__(**kwargs)
         if is_literal(job_id):
             job_request(job_id)  # type: ignore[arg-type]
         self.job_id = job_id

@@ -61,7 +61,7 @@ class ListConnectAccountsOperator(BaseOperator):
         sendable: OrXCom[bool | str | None] = None,
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
-        super().__init__(**kwargs)  # type: ignore[arg-type]  # Airflow's hints allow fewer callbacks than Airflow does.
+        super().__init__(**kwargs)
         if is_literal(channel):
             parse_channel(channel)
         for name, value in (("can_send", can_send), ("sendable", sendable)):

@@ -14,7 +14,7 @@ from airflow_provider_revor.templates import is_known
 if TYPE_CHECKING:
     from airflow_provider_revor.api.jobs import OutreachJob
     from airflow_provider_revor.hooks.revor import RevorHook
-    from airflow_provider_revor.typing import OrXCom
+    from airflow_provider_revor.typing import Content, OrXCom, Recipient
 
 
 class OutreachDispatchOperator(OutreachOperator):
@@ -81,8 +81,8 @@ class OutreachDispatchOperator(OutreachOperator):
         *,
         account_id: OrXCom[str],
         channel: OrXCom[str],
-        recipient: OrXCom[Mapping[str, Any]],
-        content: OrXCom[Mapping[str, Any]],
+        recipient: OrXCom[Recipient],
+        content: OrXCom[Content],
         metadata: OrXCom[Mapping[str, Any] | None] = None,
         **kwargs: Unpack[OutreachArgs],
     ) -> None:

@@ -62,7 +62,7 @@ class OutreachSummaryOperator(BaseOperator):
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
         kwargs.setdefault("trigger_rule", "all_done")
-        super().__init__(**kwargs)  # type: ignore[arg-type]  # Airflow's hints allow fewer callbacks than Airflow does.
+        super().__init__(**kwargs)
         self.jobs = jobs
         self.expected = expected
         self.max_failed = check_max_failed(max_failed)

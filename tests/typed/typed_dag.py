@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, BaseNotifier, task
 
+from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.batch import OutreachBatchOperator
 from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
@@ -17,6 +18,7 @@ from airflow_provider_revor.operators.summary import OutreachSummaryOperator
 from airflow_provider_revor.retry_policy import RevorRetryPolicy
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
+from airflow_provider_revor.typing import Content
 
 
 @task
@@ -25,6 +27,16 @@ def read_lead() -> str:
 
 
 def on_failure(context: object) -> None: ...
+
+
+class Notifier(BaseNotifier):
+    def notify(self, context: object) -> None: ...
+
+
+def by_hook(hook: RevorHook) -> None:
+    hook.create_outreach_dispatch("a", "email", {"address": "x"}, {"subject": "s", "html": "h"}, idempotency_key="k")
+    hook.create_outreach_dispatch("a", "email", {"adres": "x"}, {}, idempotency_key="k")  # type: ignore[typeddict-unknown-key]
+    hook.create_outreach_dispatch("a", "email", {}, {"txt": "t"}, idempotency_key="k")  # type: ignore[typeddict-unknown-key]
 
 
 with DAG("typed", schedule=None):
@@ -48,7 +60,7 @@ with DAG("typed", schedule=None):
     SendableAccountSensor(task_id="that", account_id=gate.output["account_id"], revor_conn_id=lead)
     OutreachJobSensor(task_id="job", job_id=lead, deferrable=True, soft_fail=True)
     OutreachJobSensor.partial(task_id="jobs").expand(job_id=lead)
-    EMAIL = {"subject": "Hello", "text": "Hello {{ params.name }}"}
+    EMAIL: Content = {"subject": "Hello", "text": "Hello {{ params.name }}"}
     send = OutreachDispatchOperator(
         task_id="send",
         account_id=gate.output["account_id"],
@@ -65,7 +77,30 @@ with DAG("typed", schedule=None):
     batch = OutreachBatchOperator(
         task_id="batch", messages=lead, on_invalid="skip", max_failed=0.1, timeout=timedelta(days=3), retries=2
     )
-    OutreachBatchOperator(task_id="literal", messages=[{"account_id": "a", "channel": "email"}], max_failed=5)
+    OutreachBatchOperator(
+        task_id="literal",
+        messages=[
+            {
+                "account_id": gate.output["account_id"],
+                "channel": "email",
+                "recipient": {"address": "{{ params.address }}", "profile_url": "https://www.linkedin.com/in/ada"},
+                "content": EMAIL,
+                "metadata": {"any": ["thing"]},
+                "reference": 7,
+            }
+        ],
+        max_failed=5,
+    )
+    OutreachDispatchOperator(
+        task_id="nested",
+        account_id="a",
+        channel="whatsapp",
+        recipient={"phone": lead, "name": "Ada"},
+        content={"text": lead, "attachments": [{"filename": "a.pdf", "contentBase64": lead}]},
+        on_failure_callback=[on_failure],
+        on_success_callback=(on_failure, on_failure),
+        on_retry_callback=Notifier(),
+    )
     OutreachSummaryOperator(task_id="verdict", jobs=batch.output["jobs"], expected=lead, max_failed=0.1)
 
     SendableAccountSensor()  # type: ignore[call-arg]
@@ -92,4 +127,19 @@ with DAG("typed", schedule=None):
         recipient="ada@example.com",  # type: ignore[arg-type]
         content=EMAIL,
     )
+    OutreachDispatchOperator(
+        task_id="x",
+        account_id="a",
+        channel="email",
+        recipient={"adress": "ada@example.com"},  # type: ignore[arg-type]
+        content={"subject": 5},  # type: ignore[arg-type]
+    )
+    OutreachDispatchOperator(
+        task_id="x",
+        account_id="a",
+        channel="linkedin",
+        recipient=lead,
+        content={"text": "Hello", "attachments": [{"filename": "a.pdf"}]},  # type: ignore[arg-type]
+    )
+    OutreachBatchOperator(task_id="x", messages=[{"account_id": "a", "channel": "email"}])  # type: ignore[typeddict-item]
     LinkedInPostLikeOperator(task_id="x", profile_url="u", topic=lead, post_limt=5)  # type: ignore[call-arg]
