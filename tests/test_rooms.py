@@ -12,14 +12,13 @@ PACKAGE = "airflow_provider_revor"
 
 # From the ground up. A module imports from its own room and from those below, whether at the top or late.
 FLOORS = [
-    {"__init__", "get_provider_info", "version_compat", "templates"},
+    {"__init__", "get_provider_info", "version_compat", "templates", "typing"},
     {"exceptions", "endings"},
     {"api"},
     {"selection"},
     {"rules"},
     {"progress", "retry_policy", "hooks"},
     {"triggers"},
-    {"typing"},
     {"sensors", "operators"},
     {"cli"},
     {"__main__"},
