@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
-from unittest.mock import MagicMock
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 from factories import item, job, listing, resource
 from faults.peer import Answer, Peer, http, send
+from modes import MODES, Clock
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
@@ -29,35 +26,6 @@ TIMEOUT = 10.0**9
 INTERVAL = 60
 
 
-class Clock:
-    """Real time, and what was slept besides: no nap is taken."""
-
-    def __init__(self, monkeypatch: Any) -> None:
-        self.slept = 0.0
-        wall, steady, yield_to_others = time.time, time.monotonic, asyncio.sleep
-
-        def nap(seconds: float) -> None:
-            self.slept += max(seconds, 0)
-
-        async def anap(seconds: float, result: Any = None) -> Any:
-            self.slept += max(seconds, 0)
-            # Twice, so that a deadline which is over ends the wait first.
-            await yield_to_others(0)
-            return await yield_to_others(0, result)
-
-        monkeypatch.setattr(time, "time", lambda: wall() + self.slept)
-        monkeypatch.setattr(time, "monotonic", lambda: steady() + self.slept)
-        monkeypatch.setattr(time, "sleep", nap)
-        monkeypatch.setattr(asyncio, "sleep", anap)
-        # Backing off as long as it may, polling as soon as it may.
-        monkeypatch.setattr("random.uniform", lambda low, high: high)
-        monkeypatch.setattr("random.random", lambda: 0.0)
-        airflow = sys.modules[BaseSensorOperator.__module__]
-        start = self.start = datetime.now(UTC)
-        monkeypatch.setattr(airflow.timezone, "utcnow", lambda: datetime.fromtimestamp(time.time(), UTC))
-        monkeypatch.setattr(airflow, "_orig_start_date", lambda **_: start, raising=False)
-
-
 class Stage:
     """Two servers, and which of them the next request goes to."""
 
@@ -67,6 +35,9 @@ class Stage:
 
     def __init__(self, monkeypatch: Any, connect: Callable[..., None]) -> None:
         self.clock = Clock(monkeypatch)
+        # Backing off as long as it may, polling as soon as it may.
+        monkeypatch.setattr("random.uniform", lambda low, high: high)
+        monkeypatch.setattr("random.random", lambda: 0.0)
         self.connect = connect
         self.sent: list[tuple[float, str, str | None]] = []
         self.troubles: list[Exception] = []
@@ -142,51 +113,11 @@ class Stage:
 
     @property
     def context(self) -> dict[str, Any]:
-        ids = {"dag_id": "d", "run_id": "r", "task_id": "t", "try_number": 1, "max_tries": 0}
-        start = self.clock.start
-        ti = MagicMock(**ids, xcom_push=lambda key, value: json.dumps(value))
-        ti.get_first_reschedule_date = lambda context: start
-        return {"ti": ti}
+        ids = {"dag_id": "d", "run_id": "r", "task_id": "t", "try_number": 1}
+        return {"ti": self.clock.ti(**ids, xcom_push=lambda key, value: json.dumps(value))}
 
 
 # -- who asks --------------------------------------------------------------------------------------------
-
-
-def poking(sensor: Any, context: dict[str, Any]) -> Any:
-    return sensor.execute(context)
-
-
-def rescheduled(sensor: Any, context: dict[str, Any]) -> Any:
-    sensor.mode = "reschedule"
-    while True:
-        try:
-            return sensor.execute(context)
-        except Exception as again:
-            if not hasattr(again, "reschedule_date"):
-                raise
-            time.sleep(again.reschedule_date.timestamp() - time.time())
-
-
-def deferred(task: Any, context: dict[str, Any]) -> Any:
-    task.deferrable = True
-    try:
-        return task.execute(context)
-    except TaskDeferred as waits:
-        trigger, method = waits.trigger, waits.method_name
-    _, kwargs = trigger.serialize()
-    assert json.loads(json.dumps(kwargs)) == kwargs
-
-    async def first_event() -> Any:
-        return await anext(aiter(type(trigger)(**kwargs).run()))
-
-    payload = asyncio.run(first_event()).payload
-    payload = json.loads(json.dumps(payload))
-    if isinstance(task, BaseSensorOperator):
-        return task.resume_execution(method, {"event": payload}, context)
-    return getattr(task, method)(context, payload)
-
-
-MODES = {"poke": poking, "reschedule": rescheduled, "deferred": deferred}
 
 
 def hook_sync(stage: Stage) -> Any:
@@ -210,14 +141,14 @@ def gate(mode: str, stage: Stage, **kwargs: Any) -> Any:
     sensor = SendableAccountSensor(
         task_id="gate", **{"deferrable": False, "poke_interval": INTERVAL, "timeout": TIMEOUT, **kwargs}
     )
-    return MODES[mode](sensor, stage.context)
+    return MODES[mode](sensor, stage.context, stage.clock)
 
 
 def job_sensor(mode: str, stage: Stage, **kwargs: Any) -> Any:
     sensor = OutreachJobSensor(
         task_id="wait", job_id="job_1", deferrable=False, poke_interval=INTERVAL, timeout=TIMEOUT, **kwargs
     )
-    return MODES[mode](sensor, stage.context)
+    return MODES[mode](sensor, stage.context, stage.clock)
 
 
 def dispatch(mode: str, stage: Stage) -> Any:
@@ -231,7 +162,7 @@ def dispatch(mode: str, stage: Stage) -> Any:
         poke_interval=INTERVAL,
         timeout=TIMEOUT,
     )
-    return MODES[mode](operator, stage.context)
+    return MODES[mode](operator, stage.context, stage.clock)
 
 
 def caught(ask: Callable[[], Any]) -> tuple[Any, e.RevorError | None]:

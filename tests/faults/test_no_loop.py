@@ -12,6 +12,7 @@ from faults.cells import WAITS
 from faults.table import ROWS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from modes import MODES
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
@@ -73,7 +74,7 @@ def test_a_fault_that_lasts_for_1000_intervals_is_asked_for_at_most_once_in_each
         return
     _seen.add(what)
     timeout = INTERVALS * ask.INTERVAL
-    for mode in ask.MODES:
+    for mode in MODES:
         stage.clock.slept = 0.0
         replay = Replay(monkeypatch, [came_to])
         wait_out(mode, stage, ask.INTERVAL, timeout)
@@ -94,7 +95,7 @@ faults = st.just([]) | st.builds(
 )
 
 
-@pytest.mark.parametrize("mode", ask.MODES)
+@pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=40, deadline=None)
 @given(
     outcomes=st.lists(faults, min_size=1, max_size=20),

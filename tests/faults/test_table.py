@@ -9,6 +9,7 @@ import pytest
 from faults import stage as ask
 from faults.cells import Asks
 from faults.table import ROWS
+from modes import MODES
 
 from airflow_provider_revor import exceptions as e
 
@@ -20,7 +21,7 @@ def rows(which):
     return pytest.mark.parametrize("row", which, ids=lambda row: row.slug)
 
 
-modes = pytest.mark.parametrize("mode", ask.MODES)
+modes = pytest.mark.parametrize("mode", MODES)
 
 
 def check_error(row, error):

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import sys
-import time
-from datetime import UTC, datetime
-from unittest.mock import MagicMock
 
 import pytest
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
-    BaseSensorOperator,
 )
 from factories import account, item, listing
-from modes import by_deferring, by_poking, by_rescheduling
+from modes import Clock, by_deferring, by_poking, by_rescheduling
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 from airflow_provider_revor.triggers.connect import SendableAccountTrigger
 
-yield_to_others = asyncio.sleep
 SHUT, OPEN = listing(item(can_send=False)), listing(item())
 # The key 1 meets the second.
 BOTH = listing(item(account_id="acc_2"), item())
@@ -69,29 +62,15 @@ TABLE = {
 }
 
 
-class World:
+class World(Clock):
     """Revor's answers and a clock that only waiting moves."""
 
     def __init__(self, monkeypatch, answers):
+        super().__init__(monkeypatch, 1_700_000_000.0)
         self.answers = answers
         self.polls = self.misses = 0
-        self.now = 1_700_000_000.0
-        self.deadline = float("inf")
-        monkeypatch.setattr(time, "time", lambda: self.now)
-        monkeypatch.setattr(time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(time, "sleep", self.sleep)
-        monkeypatch.setattr("airflow_provider_revor.triggers.polling.asyncio.sleep", self.asleep)
         monkeypatch.setattr(RevorHook, "list_connect_accounts", lambda hook: self.poll())
         monkeypatch.setattr(RevorHook, "alist_connect_accounts", lambda hook: self.apoll())
-
-    def sleep(self, seconds):
-        self.now += seconds
-
-    async def asleep(self, seconds):
-        self.now = min(self.now + seconds, self.deadline + 0.01)
-        # The event loop has the same clock: a deadline that is over ends the wait first.
-        for _ in range(2):
-            await yield_to_others(0)
 
     def poll(self):
         answer = self.answers[min(self.polls, len(self.answers) - 1)]
@@ -128,17 +107,11 @@ def test_a_gate_ends_the_same_in_every_mode(connect, monkeypatch, wait, situatio
     answers, kwargs, end = TABLE[situation]
     connect()
     world = World(monkeypatch, answers)
-    start = datetime.fromtimestamp(world.now, UTC)
-    airflow = sys.modules[BaseSensorOperator.__module__]
-    monkeypatch.setattr(airflow.timezone, "utcnow", lambda: datetime.fromtimestamp(world.now, UTC))
-    monkeypatch.setattr(airflow, "_orig_start_date", lambda **_: start, raising=False)
     sensor = SendableAccountSensor(
         task_id="gate", **{"deferrable": False, "poke_interval": 60, "timeout": 600, **kwargs}
     )
     pushed = {}
-    ti = MagicMock(max_tries=0, get_first_reschedule_date=lambda context: start)
-    ti.xcom_push = lambda key, value: pushed.update({key: value})
-    context = {"ti": ti}
+    context = {"ti": world.ti(xcom_push=lambda key, value: pushed.update({key: value}))}
 
     if end == "success":
         assert wait(sensor, context, world) == item()
@@ -150,7 +123,7 @@ def test_a_gate_ends_the_same_in_every_mode(connect, monkeypatch, wait, situatio
         assert type(ended.value) is end
         assert pushed == {}
     # At most one request per interval, from the first on.
-    assert world.polls - world.misses <= 1 + (world.now - start.timestamp()) / 60
+    assert world.polls - world.misses <= 1 + (world.passed) / 60
 
 
 @pytest.mark.parametrize("wait", [by_poking, by_rescheduling, by_deferring])
@@ -159,17 +132,13 @@ def test_a_connection_that_is_gone_fails_the_task_after_five_minutes_and_is_logg
 ):
     connect()
     world = World(monkeypatch, [SHUT, "missing"])
-    start = datetime.fromtimestamp(world.now, UTC)
-    airflow = sys.modules[BaseSensorOperator.__module__]
-    monkeypatch.setattr(airflow.timezone, "utcnow", lambda: datetime.fromtimestamp(world.now, UTC))
-    monkeypatch.setattr(airflow, "_orig_start_date", lambda **_: start, raising=False)
     for cls in (SendableAccountSensor, SendableAccountTrigger):
         monkeypatch.setattr(cls, "log", logging.getLogger("wait"))
     sensor = SendableAccountSensor(task_id="gate", deferrable=False, poke_interval=60, timeout=86_400)
-    context = {"ti": MagicMock(max_tries=0, get_first_reschedule_date=lambda context: start)}
+    context = {"ti": world.ti()}
     with caplog.at_level(logging.WARNING, "wait"), pytest.raises(e.RevorMissingConnectionError):
         wait(sensor, context, world)
     # From the first miss on, which is a minute after the first look.
-    assert 60 + 300 <= world.now - start.timestamp() <= 60 + 300 + 70
+    assert 60 + 300 <= world.passed <= 60 + 300 + 70
     told = [record.getMessage() for record in caplog.records if "Could not learn" in record.getMessage()]
     assert told == ["Could not learn which accounts can send, waiting on: RevorMissingConnectionError: missing"]

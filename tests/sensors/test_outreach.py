@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -18,11 +15,10 @@ from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
-    BaseSensorOperator,
     TaskDeferred,
 )
 from factories import job
-from modes import by_deferring, by_poking, by_rescheduling
+from modes import Clock, by_deferring, by_poking, by_rescheduling
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.jobs import OutreachJob
@@ -30,7 +26,6 @@ from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
-yield_to_others = asyncio.sleep
 START = 1_700_000_000.0
 
 
@@ -111,34 +106,16 @@ ERRORS = {
 }
 
 
-class World:
+class World(Clock):
     """Revor's answers and a clock that only waiting moves."""
 
     def __init__(self, monkeypatch, answers):
+        super().__init__(monkeypatch, START)
         self.answers = answers
         self.looked_at = []
         self.misses = 0
-        self.now = START
-        self.deadline = self.killed_at = float("inf")
-        monkeypatch.setattr(time, "time", lambda: self.now)
-        monkeypatch.setattr(time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(time, "sleep", self.sleep)
-        monkeypatch.setattr("airflow_provider_revor.triggers.polling.asyncio.sleep", self.asleep)
         monkeypatch.setattr(RevorHook, "get_outreach_job", lambda hook, job_id: self.look(job_id))
         monkeypatch.setattr(RevorHook, "aget_outreach_job", lambda hook, job_id: self.alook(job_id))
-
-    def sleep(self, seconds):
-        # A worker keeps execution_timeout by a signal.
-        if self.now + seconds > self.killed_at:
-            self.now = self.killed_at
-            raise AirflowTaskTimeout
-        self.now += seconds
-
-    async def asleep(self, seconds):
-        self.now = min(self.now + seconds, self.deadline + 0.01)
-        # The event loop has the same clock: a deadline that is over ends the wait first.
-        for _ in range(2):
-            await yield_to_others(0)
 
     def look(self, job_id):
         assert job_id == "job_1"
@@ -146,7 +123,7 @@ class World:
         if answer == "missing":
             self.misses += 1
             raise e.RevorMissingConnectionError("missing")
-        self.looked_at.append(self.now - START)
+        self.looked_at.append(self.passed)
         if isinstance(answer, dict):
             return OutreachJob(**answer)
         if isinstance(answer, int):
@@ -161,14 +138,10 @@ class World:
 def world_of(connect, monkeypatch):
     """Return a function that sets a world up, and a context to run in."""
     connect()
-    start = datetime.fromtimestamp(START, UTC)
-    airflow = sys.modules[BaseSensorOperator.__module__]
 
     def set_up(answers):
         world = World(monkeypatch, answers)
-        monkeypatch.setattr(airflow.timezone, "utcnow", lambda: datetime.fromtimestamp(world.now, UTC))
-        monkeypatch.setattr(airflow, "_orig_start_date", lambda **_: start, raising=False)
-        return world, {"ti": MagicMock(max_tries=0, get_first_reschedule_date=lambda context: start)}
+        return world, {"ti": world.ti()}
 
     return set_up
 
@@ -209,7 +182,7 @@ def test_a_sensor_ends_the_same_in_every_mode(world_of, wait, situation):
         assert [look for look in looks[1:] if look < 400] == []
     if LIMITED in answers:
         assert looks[2] - looks[1] >= 180
-    assert world.now - START <= 600 + 75
+    assert world.passed <= 600 + 75
 
 
 @every_mode
