@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_revor.api.answers import plain_text
 from airflow_provider_revor.cli.connecting import CommandLineHook
 from airflow_provider_revor.cli.output import print_error, print_rows
-from airflow_provider_revor.exceptions import RevorError, RevorTransientError, RevorValueError
+from airflow_provider_revor.exceptions import (
+    RevorError,
+    RevorNotFoundError,
+    RevorTransientError,
+    RevorValueError,
+)
 from airflow_provider_revor.rules.gate import Gate
 from airflow_provider_revor.rules.pauses import asked_pause, seconds
 
@@ -96,6 +101,28 @@ def job(args: Namespace) -> int:
                 asked = asked_pause(e)
     print_rows([_job_row(found, args.output)], args.output)
     return 1 if found.failed else 0
+
+
+@_command
+def cancel(args: Namespace) -> int:
+    """Cancel outreach jobs that have not begun."""
+    rows, code = [], 0
+    with CommandLineHook(args.conn_id) as hook:
+        hook.check_can_cancel()
+        for job_id in dict.fromkeys(args.job_ids):
+            try:
+                before, after = hook.get_outreach_job(job_id), hook.cancel_outreach_job(job_id)
+            except (RevorNotFoundError, RevorTransientError, RevorValueError) as e:
+                # The other jobs may well be cancelled.
+                print_error(f"{plain_text(job_id)}: {e}")
+                code = _ERROR
+                continue
+            rows.append({"status_before": plain_text(before.status), **_job_row(after, args.output)})
+            if after.status != "cancelled":
+                code = code or 1
+    if rows:
+        print_rows(rows, args.output)
+    return code
 
 
 @_command

@@ -20,6 +20,7 @@ ARG_SHOW_IDENTIFIERS = Arg(
 )
 ARG_ACCOUNT_ID = Arg(("--account-id",), help="Only this account")
 ARG_JOB_ID = Arg(("job_id",), help="The outreach job", metavar="ID")
+ARG_JOB_IDS = Arg(("job_ids",), help="The outreach jobs", metavar="ID", nargs="+")
 ARG_WATCH = Arg(("--watch",), help="Ask again until the job has ended", action="store_true")
 ARG_INTERVAL = Arg(("--interval",), help="The least seconds between two requests (default: 10)", type=float, default=10)
 ARG_DAG_ID = Arg(("--dag-id",), help="The Dag", required=True)
@@ -73,6 +74,19 @@ COMMANDS = (
         ARG_OUTPUT,
         description="Show an outreach job. Exit with 0, or with 1 if it failed or was cancelled, 2 on an error.",
         examples="  airflow revor job job_123\n  airflow revor job job_123 --watch",
+    ),
+    _command(
+        "cancel",
+        "Cancel outreach jobs that have not begun",
+        ARG_JOB_IDS,
+        ARG_CONN_ID,
+        ARG_OUTPUT,
+        description=(
+            "Cancel outreach jobs, and show how each stood before and stands now. It takes a connection whose "
+            "api_version is v2, and asks for no confirmation. Exit with 0 if all are cancelled, 1 if one runs or has "
+            "ended otherwise, 2 on an error."
+        ),
+        examples="  airflow revor cancel job_123\n  airflow revor cancel job_123 job_456 -o json",
     ),
     _command(
         "key",

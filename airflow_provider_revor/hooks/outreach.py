@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_revor.api.versions import ApiVersion
-from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConflictError
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConflictError, RevorRequestError
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.answers import Envelope
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from airflow_provider_revor.typing import Content, Recipient
 
 T = TypeVar("T")
+
+# How Revor rejects the cancel of a job that runs or has ended is not documented.
+_NOT_CANCELLED = (RevorConflictError, RevorRequestError)
 
 
 class OutreachMethods(ABC):
@@ -162,15 +165,45 @@ class OutreachMethods(ABC):
         from airflow_provider_revor.api.jobs import cancel_request
 
         request = cancel_request(job_id)
+        self.check_can_cancel()
+        # What the response holds is not documented: the job itself says what became of it.
+        with suppress(*_NOT_CANCELLED):
+            self._send(request, lambda envelope: None)
+        return self.get_outreach_job(job_id)
+
+    async def acancel_outreach_job(self, job_id: str) -> OutreachJob:
+        """
+        Cancel an outreach job, awaited: the same as :meth:`cancel_outreach_job`, for the triggerer.
+
+        :param job_id: Its id.
+        :return: The job, as it stands after the cancel.
+        :raises ValueError: if that names no job; before any request.
+        :raises RevorConfigurationError: if the connection says API v1, which cannot cancel; before any request.
+        :raises RevorNotFoundError: if there is no such job.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        from asgiref.sync import sync_to_async
+
+        from airflow_provider_revor.api.jobs import cancel_request
+
+        request = cancel_request(job_id)
+        # It may look up the connection, which would hold up every other trigger.
+        await sync_to_async(self.check_can_cancel)()
+        with suppress(*_NOT_CANCELLED):
+            await self._asend(request, lambda envelope: None)
+        return await self.aget_outreach_job(job_id)
+
+    def check_can_cancel(self) -> None:
+        """
+        Check that the connection's API version can cancel jobs; without a request.
+
+        :raises RevorConfigurationError: if it cannot.
+        """
         if self.settings.api_version is ApiVersion.V1:
             raise RevorConfigurationError(
                 f"Connection {self.settings.conn_id!r} uses version v1 of the Revor API, which cannot cancel: set its "
                 'extra `api_version` to "v2".'
             )
-        # What the response holds is not documented: the job itself says what became of it.
-        with suppress(RevorConflictError):
-            self._send(request, lambda envelope: None)
-        return self.get_outreach_job(job_id)
 
     @property
     @abstractmethod

@@ -99,12 +99,12 @@ def test_what_cannot_be_learned_is_one_line_and_2(revor, capsys, argv):
     assert revor.api_key not in err
 
 
-def send(revor):
+def send(revor, address="a@example.com"):
     from airflow_provider_revor.hooks.revor import RevorHook
 
     content = {"subject": "Hello", "text": "Hello"}
     with RevorHook() as hook:
-        hook.create_outreach_dispatch("acc_ok", "email", {"address": "a@example.com"}, content, idempotency_key="k")
+        hook.create_outreach_dispatch("acc_ok", "email", {"address": address}, content, idempotency_key=address)
     return revor.jobs[-1]["id"]
 
 
@@ -140,6 +140,59 @@ def test_watching_a_job_tells_of_changes_and_goes_on_after_a_hiccup(revor, capsy
 def test_a_job_that_there_is_not(revor, capsys):
     code, _, err = run(capsys, "job", "job_none")
     assert (code, "external_api_job_not_found" in err) == (2, True)
+
+
+@pytest.fixture
+def v2(revor, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_REVOR_DEFAULT", connection_json(revor, {"api_version": "v2"}))
+    return revor
+
+
+def connection_json(revor, extra):
+    return json.dumps({"conn_type": "revor", "host": revor.url, "password": revor.api_key, "extra": extra})
+
+
+def test_cancel_shows_how_each_job_stood_and_stands(v2, capsys):
+    v2.script_jobs(scheduled_in=3_600)
+    v2.script_jobs(after=None)
+    waits, runs = send(v2), send(v2, "b@example.com")
+
+    code, out, _ = run(capsys, "cancel", waits, "-o", "json")
+    assert code == 0
+    assert [(row["id"], row["status_before"], row["status"]) for row in json.loads(out)] == [
+        (waits, "scheduled", "cancelled")
+    ]
+    # One that runs is 1, whatever became of the others; naming a job twice is no harm.
+    code, out, _ = run(capsys, "cancel", waits, runs, waits, "-o", "json")
+    assert code == 1
+    assert [(row["id"], row["status_before"], row["status"]) for row in json.loads(out)] == [
+        (waits, "cancelled", "cancelled"),
+        (runs, "running", "running"),
+    ]
+    assert "running" in run(capsys, "cancel", runs)[1]
+
+
+def test_a_job_that_cannot_be_cancelled_does_not_keep_the_others_from_it(v2, capsys):
+    v2.script_jobs(scheduled_in=3_600, times=None)
+    first, last = send(v2), send(v2, "b@example.com")
+    code, out, err = run(capsys, "cancel", first, "job_none", last, "-o", "json")
+    assert (code, [row["status"] for row in json.loads(out)]) == (2, ["cancelled", "cancelled"])
+    assert err.startswith("job_none: ")
+    assert err.count("\n") == 1
+
+
+def test_cancel_is_refused_on_v1_without_a_request(revor, capsys):
+    code, out, err = run(capsys, "cancel", "job_1", "job_2")
+    assert (code, out, revor.request_count) == (2, "", 0)
+    assert err.count("\n") == 1
+    assert "v1 of the Revor API, which cannot cancel: set its extra `api_version`" in err
+
+
+def test_cancel_asks_nothing_on_a_pipe(v2):
+    v2.script_jobs(scheduled_in=3_600)
+    command = [sys.executable, "-m", "airflow_provider_revor", "cancel", send(v2), "-o", "plain"]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (ended.returncode, "cancelled" in ended.stdout) == (0, True)
 
 
 IDS = ("--dag-id", "leads", "--run-id", "r 1", "--task-id", "group.send")
@@ -183,7 +236,7 @@ def test_the_sandbox_is_a_command_too(capsys):
     assert (code, "--ready-after" in out) == (0, True)
 
 
-@pytest.mark.parametrize("argv", [[], ["accounts", "--channel", "sms"], ["job"], ["nonsense"]])
+@pytest.mark.parametrize("argv", [[], ["accounts", "--channel", "sms"], ["job"], ["cancel"], ["nonsense"]])
 def test_a_wrong_call_is_2_with_help(capsys, argv):
     code, _, err = run(capsys, *argv)
     assert (code, "usage:" in err) == (2, True)

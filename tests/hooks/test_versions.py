@@ -88,6 +88,39 @@ def test_a_job_that_runs_or_has_ended_is_told_of(revor_sandbox, version, script,
         cancel(job.id, must_cancel=True)
 
 
+def cancel_sync(job_id):
+    with RevorHook(max_retries=0) as hook:
+        return hook.cancel_outreach_job(job_id)
+
+
+def cancel_async(job_id):
+    async def ask():
+        async with RevorHook(max_retries=0) as hook:
+            return await hook.acancel_outreach_job(job_id)
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("cancel_job", [cancel_sync, cancel_async])
+def test_cancelling_is_the_same_when_awaited(revor_sandbox, version, cancel_job):
+    revor_sandbox.script_jobs(scheduled_in=3_600)
+    with RevorHook() as hook:
+        job = send(hook)
+    if version == "v1":
+        with pytest.raises(e.RevorConfigurationError, match="cannot cancel"):
+            cancel_job(job.id)
+        assert revor_sandbox.request_count == 1
+        return
+    assert cancel_job(job.id).status == "cancelled"
+    # However Revor rejects the cancel of a job that has ended: the job says how it stands.
+    for status in (400, 409, 422):
+        revor_sandbox.fail(status, code="job_not_cancellable", method="POST")
+        assert cancel_job(job.id).status == "cancelled"
+    revor_sandbox.fail(503, method="POST")
+    with pytest.raises(e.RevorServerError):
+        cancel_job(job.id)
+
+
 @pytest.mark.parametrize("version", ["v2"], indirect=True)
 def test_a_job_that_there_is_not_cannot_be_cancelled(revor_sandbox, version):
     with pytest.raises(e.RevorNotFoundError):
