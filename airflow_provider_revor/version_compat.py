@@ -17,6 +17,7 @@ __all__ = [
     "CLI_COMMANDS",
     "COUNTS_CLEARS",
     "FORM_FROM_PROVIDER_INFO",
+    "RETRIES_RESCHEDULE",
     "RETRY_POLICIES",
     "SHARED_POLLS",
     "START_FROM_TRIGGER",
@@ -45,6 +46,9 @@ COUNTS_CLEARS = _AIRFLOW >= (3, 3)
 
 # Whether a task can have a policy that decides on its retries.
 RETRY_POLICIES = _AIRFLOW >= (3, 3)
+
+# Whether such a policy can have a task run again later without using a retry.
+RETRIES_RESCHEDULE = _AIRFLOW >= (3, 4)
 
 # Whether a connection's form is drawn from the provider info, without importing the hook.
 FORM_FROM_PROVIDER_INFO = _AIRFLOW >= (3, 2)

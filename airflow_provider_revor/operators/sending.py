@@ -179,4 +179,5 @@ def this_try(context: Context, retries: int, kind: type[_Try]) -> _Try:
     ti = context["ti"]
     clears = getattr(context.get("dag_run"), "clear_number", None) if COUNTS_CLEARS else None
     mapped = getattr(ti, "map_index", -1) not in (None, -1)
-    return kind(ti.try_number, ti.max_tries, retries, clears, mapped)
+    rescheduled = bool(context.get("task_reschedule_count"))
+    return kind(ti.try_number, ti.max_tries, retries, clears, mapped, rescheduled)

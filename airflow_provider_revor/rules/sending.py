@@ -67,6 +67,7 @@ class Try:
     :param retries: The ``retries`` of the task.
     :param clears: How often tasks of the Dag run have been cleared; None if Airflow does not count each clear.
     :param mapped: Whether the task instance is one of a mapped task.
+    :param rescheduled: Whether the try has run before, and was rescheduled.
     """
 
     number: int
@@ -74,6 +75,7 @@ class Try:
     retries: int
     clears: int | None = None
     mapped: bool = False
+    rescheduled: bool = False
 
     def is_first_after(self, recorded: Attempt | None) -> bool:
         """
@@ -84,6 +86,9 @@ class Try:
         # The same `max_tries` as then: not cleared since, whatever `retries` the Dag file gives the task now. A clear
         # that happens to leave it the same, after `retries` was lowered, is not seen: the next one is.
         if recorded and recorded.max_tries == self.max_tries:
+            return False
+        # Without a record, a job that failed may be one that this very try created before it was rescheduled.
+        if self.rescheduled and not recorded:
             return False
         return self.number == self.max_tries - self.retries + 1
 

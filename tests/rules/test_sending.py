@@ -55,6 +55,8 @@ def recorded(number, job_id, max_tries=1):
         pytest.param(Try(2, 3, 2), recorded(1, "j", 3), False, id="retry-with-fewer-retries-in-the-dag-file"),
         pytest.param(Try(2, 1, 0), recorded(1, "j", 1), False, id="cleared-with-fewer-retries-in-the-dag-file"),
         pytest.param(Try(3, 2, 0), recorded(1, "j", 1), True, id="and-cleared-once-more"),
+        pytest.param(Try(3, 2, 0, rescheduled=True), recorded(1, "j", 1), True, id="rescheduled-before-it-sent"),
+        pytest.param(Try(3, 2, 0, rescheduled=True), None, False, id="rescheduled-without-a-record"),
     ],
 )
 def test_which_try_is_the_first_since_a_clear(this_try, record, first):
