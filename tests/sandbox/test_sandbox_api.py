@@ -139,7 +139,7 @@ def test_filters(get, revor_sandbox, query, expected):
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/v1/nothing", "/api/v1/connect/accounts/"])
 def test_unknown_paths_have_the_envelope(revor_sandbox, path):
-    assert_refused(requests.get(revor_sandbox.url + path, timeout=30), 404, "not_found")
+    assert_refused(requests.get(revor_sandbox.url + path, timeout=30), 404, "endpoint_not_found")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])

@@ -260,7 +260,7 @@ def test_the_key_comes_first(ready, method, path):
 
 def test_other_methods_and_unknown_jobs(ready, read_job):
     assert_refused(read_job("job_no"), 404, "external_api_job_not_found")
-    assert_refused(read_job(""), 404, "not_found")
+    assert_refused(read_job(""), 404, "endpoint_not_found")
     for path, method in (("dispatches", "GET"), ("linkedin/post-likes", "PUT"), ("jobs/job_no", "POST")):
         response = requests.request(method, f"{ready.url}/api/v1/outreach/{path}", timeout=30)
         assert_refused(response, 405, "method_not_allowed")

@@ -62,8 +62,8 @@ def test_both_see_the_same_jobs(ask, dispatch, made, read):
 
 def test_each_has_job_paths_of_its_own(ask, dispatch):
     job_id = dispatch().json()["item"]["id"]
-    assert refusal(ask(f"/api/v1/jobs/{job_id}")) == (404, "not_found")
-    assert refusal(ask(f"/api/v2/outreach/jobs/{job_id}")) == (404, "not_found")
+    assert refusal(ask(f"/api/v1/jobs/{job_id}")) == (404, "endpoint_not_found")
+    assert refusal(ask(f"/api/v2/outreach/jobs/{job_id}")) == (404, "endpoint_not_found")
     assert refusal(ask("/api/v2/jobs/job_no")) == (404, "external_api_job_not_found")
 
 
@@ -147,7 +147,7 @@ def test_only_ones_own_jobs_are_cancelled(ready, ask, dispatch, cancel):
 
 def test_v1_can_not_cancel(ready, ask, dispatch):
     job_id = dispatch().json()["item"]["id"]
-    assert refusal(ask(f"/api/v1/outreach/jobs/{job_id}/cancel", "POST")) == (404, "not_found")
+    assert refusal(ask(f"/api/v1/outreach/jobs/{job_id}/cancel", "POST")) == (404, "endpoint_not_found")
 
 
 def test_a_job_settles(ready, ask, dispatch):
@@ -177,7 +177,7 @@ def test_credits_need_any_valid_key(ready, ask):
     assert ask("/api/v2/credits").status_code == 200
     ready.revoke_key()
     assert refusal(ask("/api/v2/credits")) == (401, "api_key_invalid")
-    assert refusal(ask("/api/v1/credits")) == (404, "not_found")
+    assert refusal(ask("/api/v1/credits")) == (404, "endpoint_not_found")
 
 
 # Error codes

@@ -25,6 +25,7 @@ ERRORS = {
     **_LISTING_ERRORS,
     "account_not_found": (404, "There is no such Connect account."),
     "external_api_job_not_found": (404, "There is no such job."),
+    "endpoint_not_found": (404, "There is no such endpoint."),
     "idempotency_conflict": (409, "The Idempotency-Key was used with another body."),
     # only as faults
     "insufficient_credits": (402, "There are not enough credits."),
@@ -32,7 +33,6 @@ ERRORS = {
     "membership_tier_insufficient": (403, "The plan does not include this."),
     "external_api_job_concurrency_limit_exceeded": (429, "Too many jobs are running."),
     "external_api_task_not_found": (404, "There is no such task."),
-    "endpoint_not_found": (404, "There is no such endpoint."),
     # the sandbox's own
     "job_not_cancellable": (409, "The job runs or has ended: only what is queued or scheduled can be cancelled."),
     "invalid_request": (400, "The body is not as documented."),

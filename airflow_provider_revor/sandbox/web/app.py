@@ -51,7 +51,8 @@ def create_app(world: World, *routers: APIRouter) -> FastAPI:
     @app.exception_handler(HTTPException)
     async def no_route(request: Request, error: HTTPException) -> Response:
         if is_api_path(request.url.path):
-            return error_response(request.state.request_id, error.status_code, headers=error.headers)
+            code = "endpoint_not_found" if error.status_code == 404 else None
+            return error_response(request.state.request_id, error.status_code, code, headers=error.headers)
         return await http_exception_handler(request, error)
 
     @app.exception_handler(RequestValidationError)
