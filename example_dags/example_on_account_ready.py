@@ -19,10 +19,13 @@ account_blocked = Asset(
 @dag(schedule=[email_ready], catchup=False, tags=["revor"])
 def example_on_account_ready():
     @task
-    def begin(triggering_asset_events=None) -> str:
-        account = triggering_asset_events[email_ready][0].extra["payload"]
-        print(f"Account {account['account_id']} can send: this is where the outreach begins.")
-        return account["account_id"]
+    def begin(triggering_asset_events=None) -> list[str]:
+        # A run has one event or several, by Airflow's `[scheduler] batch_asset_events`, and an event may come twice.
+        events = triggering_asset_events[email_ready]
+        ready = list(dict.fromkeys(event.extra["payload"]["account_id"] for event in events))
+        for account_id in ready:
+            print(f"Account {account_id} can send: this is where the outreach begins.")
+        return ready
 
     begin()
 

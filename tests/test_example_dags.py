@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
@@ -216,3 +217,28 @@ def test_the_watchers_are_part_of_their_dags(monkeypatch):
     assert [dag.task_ids for dag in dags] == [["begin"], ["tell"]]
     assert module.email_ready.watchers[0].trigger.becomes == "sendable"
     assert module.account_blocked.watchers[0].trigger.becomes == "blocked"
+
+
+def event(account_id, **payload):
+    return SimpleNamespace(extra={"payload": {"account_id": account_id, **payload}})
+
+
+# Airflow up to 3.3, or with `[scheduler] batch_asset_events`: all events since the latest run. Else: one.
+@pytest.mark.skipif(not ASSET_WATCHERS, reason="assets have watchers from Airflow 3.0 on")
+@pytest.mark.parametrize(
+    ("runs", "begun"),
+    [
+        pytest.param([["acc_1"], ["acc_2"], ["acc_1"]], [["acc_1"], ["acc_2"], ["acc_1"]], id="a-run-per-event"),
+        pytest.param([["acc_1", "acc_2", "acc_1"]], [["acc_1", "acc_2"]], id="a-run-per-batch"),
+    ],
+)
+def test_outreach_begins_from_each_account_that_became_ready(monkeypatch, capsys, runs, begun):
+    monkeypatch.syspath_prepend(str(ROOT / "example_dags"))
+    module = importlib.import_module("example_on_account_ready")
+    begin = module.example_on_account_ready().get_task("begin").python_callable
+    blocked = module.example_on_account_blocked().get_task("tell").python_callable
+    assert [begin({module.email_ready: list(map(event, events))}) for events in runs] == begun
+    assert capsys.readouterr().out.count(" can send: this is where the outreach begins.") == sum(map(len, begun))
+    for events in runs:
+        told = blocked({module.account_blocked: [event(name, blocked_reason="so it is") for name in events]})
+        assert told == [f"Account {name} can no longer send: so it is" for name in events]

@@ -121,7 +121,7 @@ def test_watchers_tell_each_change_once_and_share_the_poll(cluster, sandbox):
     some_polls(sandbox)
     (event,) = asset_events(cluster, "revor_email_ready")
     assert '"account_id": "acc_email_anna"' in event["extra"]
-    assert cluster.xcoms("example_on_account_ready", "return_value") == {"begin": "acc_email_anna"}
+    assert cluster.xcoms("example_on_account_ready", "return_value") == {"begin": ["acc_email_anna"]}
     assert asset_events(cluster, "revor_account_blocked") == []
 
     (triggerer,) = cluster.triggerers
