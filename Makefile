@@ -6,13 +6,16 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints con
 PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format test-wheel test-system test-cluster test-matrix bench bench-import bench-decode constraints clean
+.PHONY: help demo ui test lint format test-wheel test-system test-cluster test-matrix bench bench-import bench-decode constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/.demo ## Watch a real Airflow wait for an account that can send, and go on (no key needed)
 	@$(BIN)/python scripts/demo.py
+
+ui: $(VENV)/.demo ## Click through a real Airflow beside the sandbox, a local Revor, until ctrl-C (no key needed)
+	@$(BIN)/python scripts/ui.py
 
 test: $(VENV)/.dev ## Run the tests on the newest Airflow
 	@$(BIN)/pytest $(PARALLEL)

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from local_airflow import AIRFLOW, ROOT, AirflowNotRunningError, airflow_environment, migrate
+
 from airflow_provider_revor.sandbox import Sandbox
 
-ROOT = Path(__file__).parent.parent
 PIPELINE = "example_outreach_pipeline"
 ONLY_READS = "example_account_gate"
 
@@ -48,25 +49,18 @@ def main() -> int:
             host = os.environ.get("REVOR_BASE_URL", "https://revor.ai")
             connection = {"conn_type": "revor", "host": host, "password": key or ""}
             say(f"REVOR_API_KEY is set: reading the real service at {host}. This Dag only ever reads.")
-        # Keep this shell's own Airflow, and its database, out of it.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         environment = {
-            **inherited,
-            "AIRFLOW_HOME": home,
-            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            **airflow_environment(Path(home), ROOT / "example_dags"),
             "AIRFLOW_CONN_REVOR_DEFAULT": json.dumps(connection),
         }
         say("Setting up a throw-away Airflow …")
-        airflow = [sys.executable, "-m", "airflow"]
-        migrated = subprocess.run(
-            [*airflow, "db", "migrate"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        if migrated.returncode:
-            return fail("Airflow's database could not be created", migrated.stdout.splitlines())
+        try:
+            migrate(environment)
+        except AirflowNotRunningError as error:
+            return fail(str(error), [])
         dag_id = PIPELINE if sandbox else ONLY_READS
         say(f"Running example_dags/{dag_id}.py in it: airflow dags test {dag_id}")
-        with running([*airflow, "dags", "test", dag_id], environment) as dag_run:
+        with running([*AIRFLOW, "dags", "test", dag_id], environment) as dag_run:
             story = Story(sandbox)
             log = list(follow(dag_run, story))
         return story.end(dag_run.returncode, log)

@@ -14,7 +14,8 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extras
-from system.airflow_cluster import HOST, AirflowCluster, Component, free_port
+from local_airflow import HOST, Component, free_port
+from system.airflow_cluster import AirflowCluster
 
 # initdb refuses to run as root.
 _USER = "nobody"

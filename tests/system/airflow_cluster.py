@@ -7,14 +7,13 @@ import os
 import re
 import secrets
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,82 +21,9 @@ from typing import Any, Self, TypeVar
 import psutil
 import requests
 from cryptography.fernet import Fernet, InvalidToken
+from local_airflow import HOST, Component, free_port
 
 T = TypeVar("T")
-
-HOST = "127.0.0.1"
-
-
-class Component:
-    """
-    One component of Airflow: a process with all that it starts, in a session of its own.
-
-    :param arguments: what comes after ``airflow``.
-    :param env: the whole environment.
-    :param log: where the output goes.
-    """
-
-    def __init__(self, arguments: list[str], env: Mapping[str, str], log: Path) -> None:
-        self.name = log.stem
-        self.log = log
-        self._wanted = True
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "airflow", *arguments],
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    @property
-    def pid(self) -> int:
-        """The id of its first process, and so of the session."""
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether its first process runs."""
-        return self._process.poll() is None
-
-    @property
-    def lost(self) -> bool:
-        """Whether it has ended by itself."""
-        return self._wanted and not self.alive
-
-    def processes(self) -> list[psutil.Process]:
-        """All its processes. Tasks have process groups of their own, but nothing in Airflow leaves the session."""
-        found = []
-        for process in psutil.process_iter():
-            with suppress(ProcessLookupError, psutil.NoSuchProcess):
-                if os.getsid(process.pid) == self.pid and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
-
-    def stop(self, timeout: float = 20) -> None:
-        """Ask it to end, as an administrator does; what is still there after the timeout is killed."""
-        self._wanted = False
-        if self.alive:
-            self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout)
-        self.kill()
-
-    def kill(self) -> None:
-        """End it as a crash of its machine does: SIGKILL to every process."""
-        self._wanted = False
-        # Once more after each round: a process may have forked in between.
-        while processes := self.processes():
-            for process in processes:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            psutil.wait_procs(processes, timeout=5)
-        self._process.wait()
-
-    def tail(self, lines: int = 30) -> str:
-        """The end of its output."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 class AirflowCluster:
@@ -366,9 +292,3 @@ class AirflowCluster:
             return all(part["status"] == "healthy" for part in self.api("GET", "/monitor/health").values())
         except requests.ConnectionError:
             return False
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return listener.getsockname()[1]
