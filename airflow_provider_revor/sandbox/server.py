@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 
 from airflow_provider_revor.sandbox.contract.accounts import AccountChanges, AccountSet
 from airflow_provider_revor.sandbox.scripting import ScriptingMethods
-from airflow_provider_revor.sandbox.web import control, revor
+from airflow_provider_revor.sandbox.web import control, home, revor
 from airflow_provider_revor.sandbox.web.app import create_app
 from airflow_provider_revor.sandbox.web.guard import Guard
 from airflow_provider_revor.sandbox.web.requests import ApiRequestMiddleware
@@ -70,7 +70,7 @@ class Sandbox(ScriptingMethods):
         """
         if self._thread:
             raise RuntimeError("the sandbox runs already")
-        app = create_app(self._world, revor.v1, revor.v2, control.router)
+        app = create_app(self._world, home.router, revor.v1, revor.v2, control.router)
         self._thread = ServerThread(Guard(ApiRequestMiddleware(app, self._world), self._world), self._port)
         self._port = self._thread.port
 
@@ -149,6 +149,16 @@ class Sandbox(ScriptingMethods):
         :raises KeyError: if there is no such account.
         """
         return self._world.reconnect(account_id).model_dump()
+
+    def block(self, account_id: str) -> dict[str, Any]:
+        """
+        Let an account's credentials expire, so that it can't send until it is reconnected.
+
+        :param account_id: which one.
+        :return: the account as it is now.
+        :raises KeyError: if there is no such account.
+        """
+        return self._world.block(account_id).model_dump()
 
     def reconnect_all(self) -> int:
         """

@@ -186,6 +186,7 @@ def test_openapi_documents_everything(revor_sandbox):
         "/sandbox/accounts",
         "/sandbox/accounts/{account_id}",
         "/sandbox/accounts/{account_id}/reconnect",
+        "/sandbox/accounts/{account_id}/block",
         "/sandbox/key",
         "/sandbox/keys",
         "/sandbox/clock",

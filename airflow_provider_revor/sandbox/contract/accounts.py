@@ -94,6 +94,21 @@ class AccountChanges(TypedDict, total=False):
     can_receive: CanReceive
 
 
+#: What changes when a person reconnects an account, and when its credentials expire.
+RECONNECTED: AccountChanges = {"status": "ok", "lifecycle_status": "active", "can_send": True, "can_receive": True}
+BLOCKED: AccountChanges = {
+    "status": "credentials",
+    "lifecycle_status": "reconnect_required",
+    "can_send": False,
+    "can_receive": False,
+}
+
+
+def is_sendable(account: Account) -> bool:
+    """Tell whether v1 lets the account send."""
+    return account.can_send and account.status == "ok"
+
+
 class AccountList(BaseModel):
     """The response with accounts."""
 

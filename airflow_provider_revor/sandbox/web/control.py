@@ -132,6 +132,12 @@ async def reconnect(account_id: str, world: TheWorld) -> Account:
     return world.reconnect(account_id)
 
 
+@router.post("/accounts/{account_id}/block", summary="Block an account", responses=_NO_ACCOUNT)
+async def block(account_id: str, world: TheWorld) -> Account:
+    """Let the account's credentials expire: it can't send until a person reconnects it."""
+    return world.block(account_id)
+
+
 @router.put("/key", summary="Revoke, restore or rotate the API key", response_model_exclude_none=True)
 async def set_key(key: KeyState, world: TheWorld) -> KeyState:
     """Set what the key is good for; what is left out is true. Under another key, what was sent stays visible."""

@@ -146,6 +146,11 @@ class Faults:
                     return fault
             return None
 
+    def read(self) -> list[Fault]:
+        """List the faults that have not happened yet, the next one first."""
+        with self._lock:
+            return list(self._queue)
+
     def clear(self) -> None:
         """Forget the faults that have not happened yet."""
         with self._lock:

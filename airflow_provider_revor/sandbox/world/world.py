@@ -14,7 +14,15 @@ from typing import Any
 from pydantic import TypeAdapter
 from typing_extensions import Unpack
 
-from airflow_provider_revor.sandbox.contract.accounts import DEFAULT_ACCOUNTS, Account, AccountChanges, AccountSet
+from airflow_provider_revor.sandbox.contract.accounts import (
+    BLOCKED,
+    DEFAULT_ACCOUNTS,
+    RECONNECTED,
+    Account,
+    AccountChanges,
+    AccountSet,
+    is_sendable,
+)
 from airflow_provider_revor.sandbox.contract.errors import ApiError
 from airflow_provider_revor.sandbox.contract.outreach import Job, JobReceipt, Task
 from airflow_provider_revor.sandbox.world.clock import Clock, ClockChange, ClockState
@@ -27,7 +35,6 @@ from airflow_provider_revor.sandbox.world.requests import RequestRecord, Request
 MAX_JOBS, MAX_KEPT, MAX_KEY = 100_000, 128 * 1024 * 1024, 1_000
 
 _CHANGES = TypeAdapter(AccountChanges)
-_RECONNECTED: AccountChanges = {"status": "ok", "lifecycle_status": "active", "can_send": True, "can_receive": True}
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,11 @@ class World:
 
     def reconnect(self, account_id: str) -> Account:
         """Reconnect an account, as a person does in Revor's console; KeyError if there is none."""
-        return self.update_account(account_id, **_RECONNECTED)
+        return self.update_account(account_id, **RECONNECTED)
+
+    def block(self, account_id: str) -> Account:
+        """Let the account's credentials expire, so that a person must reconnect it; KeyError if there is none."""
+        return self.update_account(account_id, **BLOCKED)
 
     def reconnect_all(self) -> int:
         """Reconnect every account whose status is ``credentials``, and return how many."""
@@ -261,6 +272,25 @@ class World:
             now = self._clock.now()
             return [job.entry(now) for job in self._jobs.values() if job.sends(now)]
 
+    def overview(self, most: int) -> dict[str, Any]:
+        """Return the accounts and faults in their order, outbox, jobs and requests from the newest, so many of each."""
+        requests, faults = self.requests.read(), self.faults.read()
+        with self._lock:
+            now = self._clock.now()
+            accounts = self.accounts()
+            newest = list(reversed(self._jobs.values()))
+            sent = [job for job in newest if job.sends(now)]
+            return {
+                "accounts": {
+                    "total": len(accounts),
+                    "items": [{**each.model_dump(), "sendable": is_sendable(each)} for each in accounts[:most]],
+                },
+                "outbox": {"total": len(sent), "items": [job.entry(now) for job in sent[:most]]},
+                "jobs": {"total": len(newest), "items": [job.view(now) for job in newest[:most]]},
+                "faults": {"total": len(faults), "items": faults[:most]},
+                "requests": {"total": requests.total, "items": requests.items[: -most - 1 : -1]},
+            }
+
     def reset_jobs(self) -> None:
         """Forget the jobs and what they sent, the idempotency keys and the scripts."""
         with self._lock:
@@ -277,6 +307,6 @@ def _by_id(accounts: AccountSet) -> dict[str, Account]:
 
 def _unfit(account: Account, request: Write) -> str | None:
     # In v2, `can_send` alone decides, and the status only explains.
-    if account.can_send and (account.status == "ok" or request.path.startswith("/api/v2/")):
+    if is_sendable(account) or (account.can_send and request.path.startswith("/api/v2/")):
         return None
     return "account_reconnect_required" if account.status == "credentials" else "account_unavailable"
