@@ -6,7 +6,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints con
 PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test lint format test-wheel test-system test-cluster test-matrix bench bench-import bench-decode constraints clean
+.PHONY: help demo ui test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-import bench-decode constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,10 @@ test-wheel: $(VENV)/.dev ## Build the wheel, install it into a fresh environment
 test-system: $(VENV)/.dev ## Run the tests that take every component of a real Airflow; LONG=1 kills more of it
 	@LONG=$(LONG) $(BIN)/pytest -m system
 
+test-browser: $(VENV)/.browser ## Look at the pages in Chromium; BROWSER_PICTURES=FOLDER keeps what it sees
+	@command -v chromium > /dev/null || { echo "Chromium is needed: apt-get install chromium"; exit 1; }
+	@$(BIN)/pytest -m browser
+
 test-cluster: $(VENV)/.cluster ## Run Airflow on PostgreSQL, Redis and Celery, and kill parts of it
 	@ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 && command -v redis-server > /dev/null \
 		|| { echo "PostgreSQL and Redis are needed: apt-get install postgresql redis-server"; exit 1; }
@@ -55,7 +59,7 @@ bench-decode: $(VENV)/.dev ## Measure what decoding a long list costs, beside re
 	@$(BIN)/python benchmarks/bench_decode.py
 
 constraints: $(VENV)/.dev ## Pin the newest versions of everything anew
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra sandbox --group dev --group cluster \
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra sandbox --group dev --group browser --group cluster \
 		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt pyproject.toml
 
 clean: ## Remove what the other targets made
@@ -79,4 +83,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/uv
 
 $(VENV)/.cluster: $(VENV)/.dev
 	@$(INSTALL) --group cluster
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.dev
+	@$(INSTALL) --group browser
 	@touch $@

@@ -98,8 +98,10 @@ function address(recipient) {
 
 function fault(each) {
   const { kind, times, method, ...more } = each;
-  const details = Object.entries(more).filter(([, value]) => value !== null && value !== false && value !== "");
-  return [kind, times, method ?? "any", details.map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ")];
+  const details = Object.entries(more)
+    .filter(([, value]) => value && JSON.stringify(value) !== "{}")
+    .map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
+  return [kind, times, method ?? "any", details.join(", ")];
 }
 
 function show(now) {
@@ -142,7 +144,7 @@ function show(now) {
           time(each.received_at),
           `${each.method} ${each.path}${each.query ? `?${each.query}` : ""}`,
           each.status ?? "none",
-          each.fault ?? "",
+          each.fault ?? "–",
         ]),
         "Nobody has asked yet.",
       ),
