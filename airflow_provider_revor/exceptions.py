@@ -32,8 +32,8 @@ A status means this only in Revor's own envelope. A 4xx without it, such as a pr
 :class:`RevorResponseError`. Where a code says more than the status, the code decides.
 
 A message begins with what is wrong and on which connection, then says what to do, and ends with the technical rest:
-``The API key is not valid on connection 'revor_default'. Put a valid one into … [GET /api/v1/connect/accounts: 401
-api_key_invalid, request_id req_1]``. No error holds the API key.
+``The API key is not valid on connection 'revor_default'. Put a valid one into the password of … [GET
+/api/v1/connect/accounts: 401 api_key_invalid, request_id req_1]``. No error holds the API key.
 """
 
 from __future__ import annotations
@@ -75,20 +75,24 @@ class RevorError(AirflowException):
         self.status_code: int | None = status_code  # type: ignore[assignment]
         self.request_id = request_id
         self.retry_after = retry_after
+        #: Whether the log has the reason and the advice already.
+        self.is_logged = False
 
     @classmethod
-    def of(cls, reason: str, advice: str, technical: str, words: str | None = None, **known: Any) -> Self:
+    def of(cls, reason: str, advice: str, technical: str | None = None, words: str | None = None, **known: Any) -> Self:
         """
         Return an error whose message is made of its parts.
 
         :param reason: What is wrong and on which connection, in one sentence.
         :param advice: What to do.
-        :param technical: The rest, such as method, path, status, code and request id.
+        :param technical: The rest, such as method, path, status, code and request id; None for an error that no
+            request led to.
         :param words: What the response says, where the reason does not quote it.
         :param known: ``code``, ``status_code``, ``request_id`` and ``retry_after``, where they are known.
         """
         quoted = f' The response says: "{words}"' if words else ""
-        return cls(f"{reason} {advice}{quoted} [{technical}]", reason=reason, advice=advice, **known)
+        rest = f" [{technical}]" if technical else ""
+        return cls(f"{reason} {advice}{quoted}{rest}", reason=reason, advice=advice, **known)
 
     def as_dict(self) -> dict[str, Any]:
         """

@@ -14,6 +14,7 @@ PACKAGE = "airflow_provider_revor"
 FLOORS = [
     {"__init__", "get_provider_info", "version_compat", "templates", "typing"},
     {"exceptions", "endings"},
+    {"failures"},
     {"api"},
     {"selection"},
     {"rules"},

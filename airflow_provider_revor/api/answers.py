@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from airflow_provider_revor.api.errors import NOT_JSON, error_for, technical
+from airflow_provider_revor.api.naming import Names
 from airflow_provider_revor.api.text import clean_id, plain_text
 from airflow_provider_revor.api.versions import DEFAULT_VERSION, ApiVersion, version_of
 from airflow_provider_revor.api.wire import Request, Response
@@ -43,7 +44,7 @@ class Envelope:
     origin: str
     clock_ahead: float = 0.0
     date: float | None = None
-    conn_id: str = ""
+    conn_id: str | None = ""
     status: int = 200
     version: ApiVersion = DEFAULT_VERSION
 
@@ -80,8 +81,9 @@ class Envelope:
         :param value: What is there.
         """
         request_id = clean_id(self.body.get("request_id"))
+        connection = Names.of(self.conn_id).connection
         return RevorResponseError.of(
-            f"Revor's response on connection {self.conn_id!r} is not as documented: `{where}` should be {wanted}, not "
+            f"Revor's response on {connection} is not as documented: `{where}` should be {wanted}, not "
             f"{_KINDS[type(value)]}.",
             "Give Revor's support the request id.",
             technical(self.origin, self.status, request_id=request_id),
@@ -90,13 +92,13 @@ class Envelope:
         )
 
 
-def decode(request: Request, response: Response, conn_id: str) -> Envelope:
+def decode(request: Request, response: Response, conn_id: str | None) -> Envelope:
     """
     Return the envelope of a success.
 
     :param request: The request.
     :param response: The response.
-    :param conn_id: The Airflow connection, for the messages of errors.
+    :param conn_id: The Airflow connection, for the messages of errors; None for the one whose form is open.
     :return: The decoded response.
     :raises RevorError: the error that the response means.
     """

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from airflow_provider_revor.api.console import API_KEYS_URL, CONNECT_ACCOUNTS_URL
+from airflow_provider_revor.api.naming import Names
 from airflow_provider_revor.api.text import clean_id, plain_text
 from airflow_provider_revor.api.wire import Response
 from airflow_provider_revor.exceptions import (
@@ -39,7 +40,7 @@ class _Meaning(NamedTuple):
 
     :param error: The class to raise.
     :param reason: What is wrong; the connection is added.
-    :param advice: What to do.
+    :param advice: What to do, with the names of :class:`.Names` in braces.
     :param says_all: Whether the reason is clear without Revor's own words, which then follow the advice.
     """
 
@@ -49,7 +50,7 @@ class _Meaning(NamedTuple):
     says_all: bool = False
 
 
-_PUT_A_KEY = f"Put a valid one into the connection's password; keys are made at {API_KEYS_URL}."
+_PUT_A_KEY = f"Put a valid one into {{key}}; keys are made at {API_KEYS_URL}."
 _GIVE_PERMISSION = (
     "Give the key the permission that this call needs (connect.accounts:read to list Connect accounts) "
     f"at {API_KEYS_URL}."
@@ -64,7 +65,7 @@ _ADD_CREDITS = _Meaning(
 _NO_TASK = _Meaning(
     RevorNotFoundError,
     "Revor does not know this job",
-    "Check the job's id, and that the connection's key belongs to the user whose job it is.",
+    "Check the job's id, and that {key} holds a key of the user whose job it is.",
     says_all=True,
 )
 
@@ -73,7 +74,7 @@ _BY_CODE = {
     "api_key_missing": _Meaning(
         RevorAuthenticationError,
         "The API key did not reach Revor",
-        "Check whether a proxy removes the Authorization header, and the key in the connection's password; "
+        "Check whether a proxy removes the Authorization header, and the key in {key}; "
         f"keys are made at {API_KEYS_URL}.",
         says_all=True,
     ),
@@ -105,7 +106,7 @@ _BY_CODE = {
     "endpoint_not_found": _Meaning(
         RevorNotFoundError,
         "Revor has no such endpoint",
-        "Check the method and the path, the API version in it, and the connection's host.",
+        "Check the method and the path, the API version in it, and {host}.",
         says_all=True,
     ),
     "idempotency_conflict": _Meaning(
@@ -129,7 +130,7 @@ _BY_PART_OF_CODE = {
 _BY_STATUS = {
     401: _Meaning(RevorAuthenticationError, "Revor does not accept the API key", _PUT_A_KEY),
     403: _Meaning(RevorPermissionError, "The API key may not do this", _GIVE_PERMISSION),
-    404: _Meaning(RevorNotFoundError, "Revor found nothing", "Check the id, and the connection's host."),
+    404: _Meaning(RevorNotFoundError, "Revor found nothing", "Check the id, and {host}."),
     408: _Meaning(RevorServerError, "The request took too long to arrive", "Try again later."),
     409: _Meaning(
         RevorConflictError,
@@ -146,9 +147,7 @@ _5XX = _Meaning(
 # Gateways use these in the same sense as Revor, so that they count without its envelope, too.
 _ANYONES = (408, 429)
 
-_CHECK_THE_WAY = (
-    "Check the connection's host, and what stands between it and Airflow: a proxy, a gateway, a login page."
-)
+_CHECK_THE_WAY = "Check {host}, and what stands between Revor and Airflow: a proxy, a gateway, a login page."
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,17 +173,17 @@ class _Said:
         return cls(code, message, request_id, is_revors)
 
 
-def error_for(origin: str, response: Response, value: Any, conn_id: str, wait: float | None) -> RevorError:
+def error_for(origin: str, response: Response, value: Any, conn_id: str | None, wait: float | None) -> RevorError:
     """
     Return the error that a response means.
 
     :param origin: Method and path of the request.
     :param response: The response, which is no success.
     :param value: Its body, decoded; :data:`NOT_JSON` if it is not JSON.
-    :param conn_id: The Airflow connection.
+    :param conn_id: The Airflow connection; None for the one whose form is open.
     :param wait: The seconds to wait that the response asks for, or None.
     """
-    said = _Said.by(value)
+    said, names = _Said.by(value), Names.of(conn_id)
     meaning = _meaning(response.status, said)
     words = said.message
     if meaning is None:
@@ -193,10 +192,10 @@ def error_for(origin: str, response: Response, value: Any, conn_id: str, wait: f
             if 300 <= response.status < 400
             else f"{_kind(response, value)}, not the documented JSON"
         )
-        reason = f"Something other than Revor responded on connection {conn_id!r}: {what}."
+        reason = f"Something other than Revor responded on {names.connection}: {what}."
         meaning = _Meaning(RevorResponseError, reason, _CHECK_THE_WAY)
     else:
-        reason = f"{meaning.reason} on connection {conn_id!r}"
+        reason = f"{meaning.reason} on {names.connection}"
         if not said.is_revors:
             reason += f": the response was {_kind(response, value)}"
         elif words and not meaning.says_all:
@@ -207,7 +206,7 @@ def error_for(origin: str, response: Response, value: Any, conn_id: str, wait: f
     asked = f"Wait at least {math.ceil(wait)} s before the next request. " if wait else ""
     return meaning.error.of(
         reason,
-        asked + meaning.advice,
+        asked + names.fill(meaning.advice),
         technical(origin, response.status, said.code, said.request_id),
         words,
         code=said.code,

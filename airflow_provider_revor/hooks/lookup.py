@@ -30,20 +30,20 @@ def look_up(get_connection: Callable[[str], Connection], conn_id: str) -> Connec
         trouble = None if isinstance(e, AirflowNotFoundException) else type(e).__name__
     # Raised outside of the `except` block: Airflow's error may quote the connection, and with it the API key.
     if trouble:
-        raise RevorMissingConnectionError(
-            f"Airflow could not read the connection {conn_id!r} ({trouble}): check the secrets backend "
-            "and the API server."
+        raise RevorMissingConnectionError.of(
+            f"Airflow could not read the connection {conn_id!r} ({trouble}).",
+            "Check the secrets backend and the API server.",
         )
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
     if os.environ.get(variable):
         # Airflow skips a value that it cannot parse.
-        raise RevorConfigurationError(
-            f"The environment variable {variable} is set, but Airflow cannot read it as a connection: write a JSON "
-            'object such as {"conn_type": "revor", "password": "sk-revor-…"}, or a URI whose special characters '
-            "are percent-encoded."
+        raise RevorConfigurationError.of(
+            f"The environment variable {variable} is set, but Airflow cannot read it as a connection.",
+            'Write a JSON object such as {"conn_type": "revor", "password": "sk-revor-…"}, or a URI whose special '
+            "characters are percent-encoded.",
         )
-    raise RevorMissingConnectionError(
-        f"There is no Airflow connection {conn_id!r}: create one of type `revor`, with the API key "
-        "as its password. If it exists, Airflow could not read it: check the secrets backend and the API "
-        "server."
+    raise RevorMissingConnectionError.of(
+        f"There is no Airflow connection {conn_id!r}.",
+        "Create one of type `revor`, with the API key as its password. If it exists, Airflow could not read it: check "
+        "the secrets backend and the API server.",
     )

@@ -200,9 +200,9 @@ class OutreachMethods(ABC):
         :raises RevorConfigurationError: if it cannot.
         """
         if self.settings.api_version is ApiVersion.V1:
-            raise RevorConfigurationError(
-                f"Connection {self.settings.conn_id!r} uses version v1 of the Revor API, which cannot cancel: set its "
-                'extra `api_version` to "v2".'
+            raise RevorConfigurationError.of(
+                f"Connection {self.settings.conn_id!r} uses version v1 of the Revor API, which cannot cancel.",
+                'Set its extra `api_version` to "v2".',
             )
 
     @property

@@ -73,6 +73,8 @@ class RevorHook(OutreachMethods, BaseHook):
         self.max_retries = max_retries
         #: What the latest response said about the rate limit; None if it said nothing.
         self.rate_limit: RateLimit | None = None
+        # Whether messages are for the person who has the connection's form open.
+        self._in_form = False
         self._lock = threading.Lock()
         self._sync_transport: SyncTransport | None = None
         self._async_transport: tuple[asyncio.AbstractEventLoop, AsyncTransport] | None = None
@@ -188,15 +190,16 @@ class RevorHook(OutreachMethods, BaseHook):
         :return: Whether it went well, and either how many accounts there are and how many of them can send, or
             what is wrong.
         """
-        try:
-            accounts = self._send(list_request(), read_accounts, max_retries=0)
-        except RevorError as e:
-            return False, str(e)
-        sendable = sum(account.sendable for account in accounts)
-        return (
-            True,
-            f"Revor answers: {len(accounts)} Connect accounts, {sendable} of them can send.{self._credits_left()}",
-        )
+        # The id of a connection under test is one that Airflow makes up.
+        hook = type(self).for_polling(self.revor_conn_id)
+        hook._in_form = True
+        with hook:
+            try:
+                accounts = hook.list_connect_accounts()
+            except RevorError as e:
+                return False, str(e)
+            sendable, credits_left = sum(account.sendable for account in accounts), hook._credits_left()
+        return True, f"Revor answers: {len(accounts)} Connect accounts, {sendable} of them can send.{credits_left}"
 
     def _credits_left(self) -> str:
         if self.settings.api_version is ApiVersion.V1:
@@ -229,11 +232,12 @@ class RevorHook(OutreachMethods, BaseHook):
         """
         from airflow_provider_revor.hooks.settings import read_settings
 
-        settings = read_settings(look_up(self.get_connection, self.revor_conn_id))
+        settings = read_settings(look_up(self.get_connection, self.revor_conn_id), in_form=self._in_form)
         # Airflow masks the password as it is written; the key may be only a part of that.
         mask_secret(settings.api_key)
-        # Once in a process: a gate reads its connection at every poll.
-        if settings.verify is False and self.revor_conn_id not in _warned_of:
+        # Once in a process: a gate reads its connection at every poll. Nobody stands between this machine and itself.
+        warns = settings.verify is False and not settings.loopback and not self._in_form
+        if warns and self.revor_conn_id not in _warned_of:
             _warned_of.add(self.revor_conn_id)
             self.log.warning(
                 "Connection %r says verify: false: whoever stands between can read the API key.",
@@ -272,9 +276,7 @@ class RevorHook(OutreachMethods, BaseHook):
                 self._async_transport = loop, transport
         return self._async_transport[1]
 
-    def _send(
-        self, request: Request, read: Callable[[Envelope], T], max_retries: int | None = None, *, as_is: bool = False
-    ) -> T:
+    def _send(self, request: Request, read: Callable[[Envelope], T], *, as_is: bool = False) -> T:
         from tenacity import Retrying
 
         from airflow_provider_revor.hooks.retry import policy
@@ -282,12 +284,11 @@ class RevorHook(OutreachMethods, BaseHook):
         def attempt() -> Envelope:
             response = self._open_sync_transport().send(request)
             self.rate_limit = read_rate_limit(response.headers)
-            return decode(request, response, self.revor_conn_id)
+            return decode(request, response, self.settings.conn_id)
 
         with ClearedFrames():
             request = request if as_is else request.in_version(self.settings.api_version)
-            retries = self._retries if max_retries is None else max_retries
-            return read(Retrying(**policy(request, retries, self.log))(attempt))
+            return read(Retrying(**policy(request, self._retries, self.log))(attempt))
 
     async def _asend(self, request: Request, read: Callable[[Envelope], T]) -> T:
         from tenacity import AsyncRetrying
@@ -301,7 +302,7 @@ class RevorHook(OutreachMethods, BaseHook):
             async def attempt() -> Envelope:
                 response = await transport.send(request)
                 self.rate_limit = read_rate_limit(response.headers)
-                return decode(request, response, self.revor_conn_id)
+                return decode(request, response, self.settings.conn_id)
 
             return read(await AsyncRetrying(**policy(request, self._retries, self.log))(attempt))
 

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from airflow_provider_revor.api.naming import Names
 from airflow_provider_revor.exceptions import RevorConfigurationError
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ def ssl_context(settings: Settings) -> ssl.SSLContext:
         path = _bundle(ca)
         return _context(path, _stamp(path))
     except (OSError, ValueError) as e:
-        raise RevorConfigurationError(
-            f"Connection {settings.conn_id!r} checks certificates against {ca!r}, which cannot be read as a CA bundle: "
-            f"{e}. See its extra `verify`, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."
+        names = Names.of(settings.conn_id)
+        raise RevorConfigurationError.of(
+            names.fill(f"{{connection}} checks certificates against {ca!r}, which cannot be read as a CA bundle: {e}."),
+            "See its extra `verify`, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.",
         ) from e
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_revor import __version__
 from airflow_provider_revor.api.errors import technical
-from airflow_provider_revor.api.text import hide, plain_text
+from airflow_provider_revor.api.naming import Names
+from airflow_provider_revor.api.text import hide
 from airflow_provider_revor.api.wire import Request, Response
-from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConnectionError, RevorResponseError
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorResponseError
 from airflow_provider_revor.hooks.addresses import PROXY_FORM, read_proxy
+from airflow_provider_revor.hooks.no_response import no_response
 from airflow_provider_revor.hooks.tls import ca_bundle, speaks_tls, ssl_context
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ class SyncTransport:
                     body.add(piece)
         # Each of requests' own errors is an OSError.
         except (OSError, HTTPError) as e:
-            failure = _no_answer(request, self._settings, e)
+            failure = no_response(request, self._settings, e)
         else:
             return body.response(request, answer.status_code)
         # Raised here, without a cause or context: the library's error holds the request, and with it the API key.
@@ -160,7 +162,7 @@ class AsyncTransport:
                             break
         # The last two are of hosts that only look like some.
         except (httpx.RequestError, OSError, httpx.InvalidURL, UnicodeError) as e:
-            failure = _no_answer(request, self._settings, e)
+            failure = no_response(request, self._settings, e)
         else:
             return body.response(request, answer.status_code)
         # Raised here, without a cause or context: the library's error holds the request, and with it the API key.
@@ -212,10 +214,12 @@ def _proxy(settings: Settings) -> str | None:
         hide(unquote(urlsplit(usable).password or ""))
         return usable
     # Outside of the `except` block, so that no context of the error leads to the proxy's password.
-    raise RevorConfigurationError(
-        f"Connection {settings.conn_id!r} would use a proxy of the environment that cannot be used: {why}. Set "
-        f"HTTP_PROXY and HTTPS_PROXY {PROXY_FORM}; or name a proxy in the connection's extra `proxies`, or its host "
-        "in NO_PROXY."
+    raise RevorConfigurationError.of(
+        Names.of(settings.conn_id).fill(
+            f"{{connection}} would use a proxy of the environment that is no proxy: {why}."
+        ),
+        f"Set HTTP_PROXY and HTTPS_PROXY {PROXY_FORM}; or name a proxy in the connection's extra `proxies`, or its "
+        "host in NO_PROXY.",
     )
 
 
@@ -248,32 +252,16 @@ class _Body:
         """Return the response; that of an error may do without its body, because the status says enough."""
         content = b"" if self._unread else b"".join(self._pieces)
         if status < 300 and self._unread:
+            names = Names.of(self._settings.conn_id)
             raise RevorResponseError.of(
-                f"The response on connection {self._settings.conn_id!r} was not read: it has {self._unread}.",
+                f"The response on {names.connection} was not read: it has {self._unread}.",
                 "Ask for less, such as one channel; or allow more with the connection's extra `max_response_mb`."
                 if self._room < 0
-                else "Check the connection's host, and what stands between it and Airflow.",
+                else names.fill("Check {host}, and what stands between Revor and Airflow."),
                 technical(f"{request.method} {request.path}", status),
                 status_code=status,
             )
         if status < 300 and status != 204 and not content and self._headers.keys().isdisjoint(_LENGTHS):
             # To requests, an end within the headers is their end.
-            raise _no_answer(request, self._settings, ConnectionError("the connection was closed"))
+            raise no_response(request, self._settings, ConnectionError("the connection was closed"))
         return Response(status, self._headers, content, time.time(), self._unread)
-
-
-def _no_answer(request: Request, settings: Settings, error: Exception) -> RevorConnectionError:
-    # What the operating system said, not what the libraries made of it, nor what they met besides.
-    link = cause = cast("BaseException", error)
-    while following := link.__cause__ or link.__context__:
-        link = following
-        cause = link if isinstance(link, OSError) else cause
-    timed_out = isinstance(cause, TimeoutError) or "Timeout" in type(error).__name__
-    # Libraries quote the status line or the header that they could not read.
-    said = plain_text(str(cause)) or type(cause).__name__
-    why = f"timed out after {settings.timeout:g} s" if timed_out else said
-    return RevorConnectionError.of(
-        f"No response from {settings.base_url} on connection {settings.conn_id!r}: {why.rstrip('.')}.",
-        "Check the connection's host, and the network and proxies from this machine.",
-        technical(f"{request.method} {request.path}"),
-    )

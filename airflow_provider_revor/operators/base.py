@@ -15,6 +15,7 @@ from airflow_provider_revor.api.checks import interval_bounds
 from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict
 from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorJobTimeoutError, RevorTransientError, error_from_dict
+from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender, this_try
@@ -48,7 +49,7 @@ class OutreachArgs(BaseOperatorArgs, total=False):
     timeout: timedelta | float | None
 
 
-class OutreachOperator(BaseOperator):
+class OutreachOperator(ExplainsFailures, BaseOperator):
     """Base class of the outreach operators; see the subclasses for arguments."""
 
     template_fields: Sequence[str] = (
@@ -253,7 +254,7 @@ class OutreachOperator(BaseOperator):
         return job.as_dict()
 
     def _too_late(self) -> RevorJobTimeoutError:
-        return RevorJobTimeoutError(
-            f"Outreach job {self._job_id} on connection {self.revor_conn_id!r} did not end within {self.timeout:g} s. "
-            "It goes on in Revor: another try of this task waits for the same job, and sends nothing twice."
+        return RevorJobTimeoutError.of(
+            f"Outreach job {self._job_id} on connection {self.revor_conn_id!r} did not end within {self.timeout:g} s.",
+            "It goes on in Revor: another try of this task waits for the same job, and sends nothing twice.",
         )

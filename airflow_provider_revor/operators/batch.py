@@ -19,6 +19,7 @@ from airflow_provider_revor.exceptions import (
     RevorValueError,
     error_from_dict,
 )
+from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.batch_sending import BatchSender, BatchTry
 from airflow_provider_revor.operators.memory import BatchMemory
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.typing import OrXCom, OutreachMessage
 
 
-class OutreachBatchOperator(BaseOperator):
+class OutreachBatchOperator(ExplainsFailures, BaseOperator):
     """
     Send messages to many people, each once and only once, and wait in one trigger until all have been sent.
 
@@ -197,7 +198,7 @@ class OutreachBatchOperator(BaseOperator):
         """
         jobs = _xcoms(context).get(JOBS)
         if not isinstance(jobs, list):
-            raise RevorError(f"The XCom {JOBS!r} of this task is gone. Another try sends nothing twice.")
+            raise RevorError.of(f"The XCom {JOBS!r} of this task is gone.", "Try again: nothing is sent twice.")
         ends = unpack(event["ends"])
         rows = [_ended(Row.from_dict(job), ends.get(position)) for position, job in enumerate(jobs)]
         BatchMemory(context, self.log).keep_ends({rows[position].job_id or "": end for position, end in ends.items()})
@@ -209,9 +210,9 @@ class OutreachBatchOperator(BaseOperator):
             raise error_from_dict(event["error"])
         if event["status"] == "execution_timeout":
             raise AirflowTaskTimeout(f"Not all jobs have ended within {self.execution_timeout}: {describe(summary)}")
-        raise RevorJobTimeoutError(
-            f"Not all jobs have ended within {self.timeout:g} s: {describe(summary)} They go on in Revor; another try "
-            "of this task waits for them, and sends nothing twice."
+        raise RevorJobTimeoutError.of(
+            f"Not all jobs have ended within {self.timeout:g} s: {describe(summary)}",
+            "They go on in Revor: another try of this task waits for them, and sends nothing twice.",
         )
 
     def on_kill(self) -> None:
@@ -254,7 +255,7 @@ class OutreachBatchOperator(BaseOperator):
             retry_may_help = any(row.retry_may_help for row in rows)
             cls = RevorBatchError if retry_may_help else RevorBatchFailedError
             again = "A retry sends some of them again." if retry_may_help else "Fix the causes, then clear the task."
-            raise cls(f"{why[0].upper()}{why[1:]}: {describe(summary)} {again}")
+            raise cls.of(f"{why[0].upper()}{why[1:]}: {describe(summary)}", again)
         self.log.info("%s", describe(summary))
         return summary
 

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_revor.api.jobs import job_request
 from airflow_provider_revor.exceptions import RevorJobFailedError
+from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.templates import is_literal
 from airflow_provider_revor.typing import BaseOperatorArgs
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.typing import OrXCom
 
 
-class CancelOutreachJobOperator(BaseOperator):
+class CancelOutreachJobOperator(ExplainsFailures, BaseOperator):
     """
     Cancel an outreach job, if it has not begun. It takes a connection whose ``api_version`` is ``v2``.
 
@@ -71,7 +72,10 @@ class CancelOutreachJobOperator(BaseOperator):
         if job.status == "cancelled":
             self.log.info("%s.", job.label)
         elif self.must_cancel:
-            raise RevorJobFailedError(f"{job.label} on connection {self.revor_conn_id!r}: it was not cancelled.")
+            raise RevorJobFailedError.of(
+                f"{job.label} on connection {self.revor_conn_id!r}: it was not cancelled.",
+                "Revor cancels only jobs that have not begun: allow for that with must_cancel=False.",
+            )
         else:
             self.log.info("%s: it was not cancelled.", job.label)
         return job.as_dict()

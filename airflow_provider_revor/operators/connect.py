@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_revor.api.accounts import Channel, ConnectAccount, parse_channel, parse_flag
 from airflow_provider_revor.api.answers import clean_id
+from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.templates import is_literal
 from airflow_provider_revor.typing import BaseOperatorArgs
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _MOST_NEW_CHANNELS = 10
 
 
-class ListConnectAccountsOperator(BaseOperator):
+class ListConnectAccountsOperator(ExplainsFailures, BaseOperator):
     """
     List the Connect accounts of a Revor connection.
 

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.api.jobs import job_from_dict
 from airflow_provider_revor.exceptions import RevorBatchFailedError, RevorValueError
+from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.rules.outcomes import (
     MaxFailed,
     Row,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.typing import OrXCom
 
 
-class OutreachSummaryOperator(BaseOperator):
+class OutreachSummaryOperator(ExplainsFailures, BaseOperator):
     """
     Sum up what became of messages, and fail if too many of them failed or none was sent.
 
@@ -82,7 +83,10 @@ class OutreachSummaryOperator(BaseOperator):
         summary = summarize(rows)
         context["ti"].xcom_push(key="return_value", value=summary)
         if why := verdict(summary, self.max_failed):
-            raise RevorBatchFailedError(f"{why[0].upper()}{why[1:]}: {describe(summary)}")
+            raise RevorBatchFailedError.of(
+                f"{why[0].upper()}{why[1:]}: {describe(summary)}",
+                "Fix the causes, then clear the tasks that send; or allow for more with max_failed.",
+            )
         self.log.info("%s", describe(summary))
         return summary
 

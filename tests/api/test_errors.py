@@ -147,8 +147,8 @@ def test_each_message_says_what_is_wrong_then_what_to_do_then_the_rest(case):
 def test_a_message_reads_like_this():
     said = refusal("api_key_invalid", "Unknown key.")
     assert str(error_of(401, said)) == (
-        "The API key is not valid on connection 'my_conn'. Put a valid one into the connection's password; keys are "
-        'made at https://revor.ai/my-api-keys. The response says: "Unknown key." '
+        "The API key is not valid on connection 'my_conn'. Put a valid one into the password of connection 'my_conn'; "
+        'keys are made at https://revor.ai/my-api-keys. The response says: "Unknown key." '
         "[GET /api/v1/connect/accounts: 401 api_key_invalid, request_id req_refused]"
     )
     said = refusal("invalid_channel", "The channel must be email, linkedin or whatsapp.")
@@ -159,8 +159,8 @@ def test_a_message_reads_like_this():
     )
     assert str(error_of(403, HTML)) == (
         "Something other than Revor responded on connection 'my_conn': an HTML page of 36 bytes, not the documented "
-        "JSON. Check the connection's host, and what stands between it and Airflow: a proxy, a gateway, a login page. "
-        "[GET /api/v1/connect/accounts: 403, no request_id]"
+        "JSON. Check the host of connection 'my_conn', and what stands between Revor and Airflow: a proxy, a "
+        "gateway, a login page. [GET /api/v1/connect/accounts: 403, no request_id]"
     )
     assert error_of(429, refusal("api_rate_limit_exceeded"), retry_after="6.5").advice == (
         "Wait at least 7 s before the next request. Send fewer requests: all keys of one Revor user share the limit."
@@ -221,7 +221,7 @@ def test_a_4xx_that_is_not_revors_names_the_kind_of_body_and_gives_no_advice_of_
     assert f": {kind}" in error.reason
     assert "not the documented JSON" in error.reason
     assert error.code is None
-    assert error.advice.startswith("Check the connection's host")
+    assert error.advice.startswith("Check the host of connection 'my_conn'")
     for word in ("permission", "API key", "valid one", "id,", "Fix", "html>", "Forbidden"):
         assert word not in str(error)
 

@@ -185,7 +185,7 @@ def test_cancel_is_refused_on_v1_without_a_request(revor, capsys):
     code, out, err = run(capsys, "cancel", "job_1", "job_2")
     assert (code, out, revor.request_count) == (2, "", 0)
     assert err.count("\n") == 1
-    assert "v1 of the Revor API, which cannot cancel: set its extra `api_version`" in err
+    assert "v1 of the Revor API, which cannot cancel. Set its extra `api_version`" in err
 
 
 def test_cancel_asks_nothing_on_a_pipe(v2):

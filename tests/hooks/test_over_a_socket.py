@@ -141,7 +141,7 @@ def test_what_cannot_be_used_is_a_configuration_error(connect, monkeypatch, ask,
         ask(RevorHook())
     ok, message = RevorHook().test_connection()
     assert not ok
-    assert "'revor_default'" in message
+    assert message.startswith("This connection ")
 
 
 @both

@@ -277,6 +277,25 @@ def test_turning_verification_off_is_warned_of_once(connect, requests_mock, capl
     assert caplog.text.count("verify: false") == 1
 
 
+@pytest.mark.parametrize(
+    ("host", "ask"),
+    [
+        pytest.param("https://127.0.0.1:1", "list_connect_accounts", id="this-machine"),
+        pytest.param("https://revor.ai", "test_connection", id="an-id-that-airflow-makes-up"),
+    ],
+)
+def test_verify_false_is_no_warning_where_nobody_stands_between_or_nobody_would_read_it(
+    connect, requests_mock, caplog, monkeypatch, host, ask
+):
+    connect(host=host, extra={"verify": False})
+    requests_mock.get(f"{host}/api/v1/connect/accounts", json=listing())
+    monkeypatch.setattr("airflow_provider_revor.hooks.revor._warned_of", set())
+    monkeypatch.setattr(RevorHook, "log", logging.getLogger("hook"))
+    with caplog.at_level(logging.WARNING):
+        getattr(RevorHook(), ask)()
+    assert "verify: false" not in caplog.text
+
+
 # -- the Test button -------------------------------------------------------------------------------------
 
 
@@ -298,7 +317,7 @@ def test_the_test_button_asks_once(hook, requests_mock, naps):
         (
             {},
             {"status_code": 401, "json": refusal("api_key_invalid")},
-            "Put a valid one into the connection's password",
+            "Put a valid one into the field API key",
         ),
         ({}, {"status_code": 403, "json": refusal("permission_denied")}, "connect.accounts:read"),
         ({}, {"exc": requests.ConnectionError("Name or service not known")}, "Name or service not known"),

@@ -64,7 +64,7 @@ def test_the_host_is_taken_as_people_write_it(fields, base_url):
         ("http://revor.ai", "sent in the clear"),
         ("http://127.0.0.1.evil.example", "sent in the clear"),
         ("http://10.0.0.5", "sent in the clear"),
-        ("ftp://revor.ai", "use https"),
+        ("ftp://revor.ai", "Use https"),
         ("https://user:pw@revor.ai", "login in its host"),
         ("https://revor.ai?x=1", "query or a fragment"),
         ("https://revor.ai/?", "query or a fragment"),
