@@ -6,7 +6,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints con
 PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-import bench-decode constraints clean
+.PHONY: help demo ui docs dist test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-import bench-decode constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,12 +20,18 @@ ui: $(VENV)/.demo ## Click through a real Airflow beside the sandbox, a local Re
 test: $(VENV)/.dev ## Run the tests on the newest Airflow
 	@$(BIN)/pytest $(PARALLEL)
 
-lint: $(VENV)/.dev ## Check style, types, spelling and security
+lint: $(VENV)/.dev ## Check style, types, spelling, security and the GitHub workflows
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/codespell
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive airflow_provider_revor
+	@if [ -d .github ]; then $(BIN)/zizmor --offline --quiet --no-progress .github; fi
+	@if [ -d .github ]; then $(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml; fi
+
+docs: $(VENV)/.docs ## Build the documentation into docs/_build/html and check its links
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --nitpicky --fresh-env -b html docs docs/_build/html
+	@$(BIN)/python scripts/check_links.py docs/_build/html
 
 format: $(VENV)/.dev ## Put the code into shape
 	@$(BIN)/ruff check --fix .
@@ -33,6 +39,10 @@ format: $(VENV)/.dev ## Put the code into shape
 
 test-wheel: $(VENV)/.dev ## Build the wheel, install it into a fresh environment, see what Airflow makes of it
 	@$(BIN)/pytest -m wheel
+
+dist: $(VENV)/.dev ## Build the sdist, and from it the wheel, into dist
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist .
 
 test-system: $(VENV)/.dev ## Run the tests that take every component of a real Airflow; LONG=1 kills more of it
 	@LONG=$(LONG) $(BIN)/pytest -m system
@@ -59,11 +69,11 @@ bench-decode: $(VENV)/.dev ## Measure what decoding a long list costs, beside re
 	@$(BIN)/python benchmarks/bench_decode.py
 
 constraints: $(VENV)/.dev ## Pin the newest versions of everything anew
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra sandbox --group dev --group browser --group cluster \
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra sandbox --group dev --group browser --group cluster --group docs \
 		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt pyproject.toml
 
 clean: ## Remove what the other targets made
-	@rm -rf $(VENV) .nox dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .nox dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Debian splits ensurepip off: where it is missing, the machine's own pip fills the environment.
 $(BIN)/uv:
@@ -80,6 +90,10 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/uv
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/uv
 	@$(INSTALL) --editable '.[sandbox]' --group dev
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: $(VENV)/.dev
+	@$(INSTALL) --group docs
+	@touch $@
 
 $(VENV)/.cluster: $(VENV)/.dev
 	@$(INSTALL) --group cluster

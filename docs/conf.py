@@ -1,0 +1,77 @@
+"""The documentation site: ``make docs`` builds it into docs/_build/html."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from docutils.nodes import Element, TextElement
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.nodes import make_refnode
+
+# autodoc imports Airflow, which sets up its home: not the reader's own.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="revor-docs-")
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from airflow_provider_revor import __version__  # noqa: E402
+
+project = "airflow-provider-revor"
+author = "The airflow-provider-revor authors"
+copyright = author
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+exclude_patterns = ["_build", "snippets"]
+nitpicky = True
+# The names of Airflow and of Python: their sites are not asked, so that the build needs no network.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(airflow|asyncio|requests)\..*"),
+    (r"py:exc", r"(Airflow\w+|ValueError|OSError|TimeoutError)"),
+    # Internal, so it has no page.
+    (r"py:class", r"WaitLog"),
+]
+
+myst_enable_extensions = ["colon_fence", "deflist", "smartquotes"]
+myst_heading_anchors = 4
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autodoc_class_signature = "mixed"
+add_module_names = False
+python_use_unqualified_type_names = True
+copybutton_prompt_text = "$ "
+copybutton_only_copy_prompt_lines = True
+
+html_theme = "furo"
+html_title = f"airflow-provider-revor {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
+html_copy_source = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#1f6f54", "color-brand-content": "#1f6f54"},
+    "dark_css_variables": {"color-brand-primary": "#7fd1b0", "color-brand-content": "#7fd1b0"},
+}
+
+
+def resolve_short_name(app: Sphinx, env: BuildEnvironment, node: Element, contnode: TextElement) -> Element | None:
+    """Link ``RevorValueError`` in a ``:raises:`` field to the class of that name, whichever module has it."""
+    target = node.get("reftarget", "").lstrip(".")
+    if node.get("refdomain") != "py" or not target:
+        return None
+    domain: Any = env.get_domain("py")
+    found = {name for name in domain.objects if name.endswith(f".{target}")}
+    if len(found) != 1:
+        return None
+    entry = domain.objects[found.pop()]
+    return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode)
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what this file adds to Sphinx."""
+    app.connect("missing-reference", resolve_short_name)
