@@ -63,6 +63,9 @@ LOWEST = Environment("3.11", "2.11.0", "2025-05-25", everything=True)
 # The floor in pyproject.toml is newer than Airflow 2.11.0 and 3.0.6, which so also test the floor.
 COMPAT = "apache-airflow-providers-common-compat"
 COMPAT_FLOOR_DAY = "2026-01-18"
+# So is that of the build backend, which Airflow does not see.
+BACKEND = "hatchling"
+BACKEND_FLOOR_DAY = "2026-03-01"
 
 
 @nox.session
@@ -104,8 +107,9 @@ def install(session: nox.Session, environment: Environment, *options: str) -> No
 def as_of(environment: Environment) -> list[str]:
     if environment.day is None:
         return []
-    compat_day = max(environment.day, COMPAT_FLOOR_DAY)
-    return [f"--exclude-newer={environment.day}", f"--exclude-newer-package={COMPAT}={compat_day}"]
+    floors = ((COMPAT, COMPAT_FLOOR_DAY), (BACKEND, BACKEND_FLOOR_DAY))
+    newer = [f"--exclude-newer-package={name}={max(environment.day, day)}" for name, day in floors]
+    return [f"--exclude-newer={environment.day}", *newer]
 
 
 def run(session: nox.Session, environment: Environment) -> None:

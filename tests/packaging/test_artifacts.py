@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,8 @@ from email import message_from_bytes
 
 import pytest
 from project import ROOT
+
+from airflow_provider_revor import __version__
 
 pytestmark = pytest.mark.wheel
 
@@ -55,6 +58,36 @@ def test_the_sdist_has_what_its_tests_need(unpacked):
     run(*pytest_there, "tests/test_readme.py", "tests/test_imports.py", cwd=unpacked, env=env)
 
 
+def test_the_documentation_is_in_the_sdist_without_what_was_built(unpacked):
+    assert (unpacked / "docs" / "conf.py").exists()
+    assert (unpacked / "docs" / "images" / "pipeline.svg").exists()
+    assert not (unpacked / "docs" / "_build").exists()
+
+
+@pytest.fixture
+def sbom(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if "/sboms/" in name)
+    assert name.endswith(".dist-info/sboms/airflow-provider-revor.cdx.json")
+    return archive.read(name).decode()
+
+
+def test_the_bill_of_materials_names_what_the_wheel_depends_on(wheel, sbom):
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    required = message_from_bytes(archive.read(name)).get_all("Requires-Dist")
+    bill = json.loads(sbom)
+    told = {part["properties"][0]["value"]: part["scope"] for part in bill["components"]}
+    assert told == {
+        requirement.partition(";")[0].strip(): "optional" if "extra ==" in requirement else "required"
+        for requirement in required
+    }
+    assert bill["metadata"]["component"]["version"] == __version__
+    # Both would differ from build to build.
+    assert "timestamp" not in bill["metadata"]
+    assert "serialNumber" not in bill
+
+
 def test_links_of_the_description_lead_somewhere_on_pypi(wheel):
     archive = zipfile.ZipFile(wheel)
     (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
@@ -67,6 +100,12 @@ def test_links_of_the_description_lead_somewhere_on_pypi(wheel):
 
 
 # The tools are of the dev group: once is enough.
+
+
+def test_the_bill_of_materials_is_valid_cyclonedx(sbom):
+    validation = pytest.importorskip("cyclonedx.validation.json")
+    schema = pytest.importorskip("cyclonedx.schema")
+    assert validation.JsonStrictValidator(schema.SchemaVersion.V1_6).validate_str(sbom) is None
 
 
 def test_twine_accepts_both(dist):
