@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +16,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
 
 # autodoc imports Airflow, which sets up its home: not the reader's own.
-os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="revor-docs-")
+os.environ["AIRFLOW_HOME"] = _home = tempfile.mkdtemp(prefix="revor-docs-")
+atexit.register(shutil.rmtree, _home, ignore_errors=True)
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -42,8 +45,6 @@ myst_heading_anchors = 4
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
-add_module_names = False
-python_use_unqualified_type_names = True
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
 
