@@ -123,6 +123,7 @@ def test_each_heading_says_what_to_do():
 
 
 def test_the_picture_of_the_rooms_shows_every_floor():
+    # After a change: PYTHONPATH=tests python scripts/draw_rooms.py
     svg = "{http://www.w3.org/2000/svg}"
     groups = ET.parse(DOCS / "images" / "rooms.svg").getroot().iter(f"{svg}g")
     drawn = [(group.get("class"), {text.text for text in group.iter(f"{svg}text")}) for group in groups]
