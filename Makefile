@@ -6,7 +6,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints con
 PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui docs dist test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-import bench-decode constraints clean
+.PHONY: help demo ui docs dist test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-cluster bench-import bench-decode constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,16 +51,17 @@ test-browser: $(VENV)/.browser ## Look at the pages in Chromium; BROWSER_PICTURE
 	@command -v chromium > /dev/null || { echo "Chromium is needed: apt-get install chromium"; exit 1; }
 	@$(BIN)/pytest -m browser
 
-test-cluster: $(VENV)/.cluster ## Run Airflow on PostgreSQL, Redis and Celery, and kill parts of it
-	@ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 && command -v redis-server > /dev/null \
-		|| { echo "PostgreSQL and Redis are needed: apt-get install postgresql redis-server"; exit 1; }
-	@$(BIN)/pytest -m cluster
+test-cluster: $(VENV)/.cluster ## Run Airflow on PostgreSQL, Redis and Celery, and break parts of it; LONG=1 breaks all
+	@LONG=$(LONG) $(BIN)/pytest -m cluster
 
 test-matrix: $(VENV)/.dev ## Run the tests on Airflow 2.11 to 3.4 (beta), Python 3.11 to 3.13, and the lowest versions
 	@$(BIN)/nox $(if $(SESSION),--session "$(SESSION)")
 
 bench: $(VENV)/.dev ## Measure what waiting costs, beside HttpSensor (an hour)
 	@$(BIN)/python benchmarks/bench_gates.py
+
+bench-cluster: $(VENV)/.cluster ## Measure how many waiting gates one triggerer bears on PostgreSQL (half an hour)
+	@$(BIN)/python benchmarks/bench_cluster.py
 
 bench-import: $(VENV)/.dev ## Measure what importing costs, beside the HTTP provider
 	@$(BIN)/python benchmarks/bench_import.py

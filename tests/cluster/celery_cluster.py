@@ -3,139 +3,48 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
-import psycopg2.extras
-from local_airflow import HOST, Component, free_port
+from cluster.services import Postgres, Redis
+from local_airflow import HOST, Component
 from system.airflow_cluster import AirflowCluster
 
-# initdb refuses to run as root.
-_USER = "nobody"
+#: Seconds until Airflow counts as lost: a task without heartbeats, a scheduler or a triggerer without them.
+LOST_AFTER = 15
+#: Seconds that a task may be queued before it is queued again.
+QUEUED_FOR = 25
 
-
-class Service:
-    """A server that is no part of Airflow, on a free port of 127.0.0.1, with a folder that is thrown away."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        folder.mkdir()
-        if os.getuid() == 0:
-            shutil.chown(folder, _USER)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def run_as_user(self, *arguments: str) -> list[str]:
-        """The command that runs another without root's rights."""
-        return ["setpriv", f"--reuid={_USER}", "--clear-groups", *arguments] if os.getuid() == 0 else list(arguments)
-
-    def command(self) -> list[str]:
-        """The command of the server, which stays in the foreground."""
-        raise NotImplementedError
-
-    def answers(self) -> bool:
-        """Whether it can be used."""
-        raise NotImplementedError
-
-    def start(self) -> None:
-        """Start it, or start it again with what it has stored; returns when it can be used."""
-        with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self.run_as_user(*self.command()), stdout=log, stderr=log, cwd=self.folder, start_new_session=True
-            )
-        end = time.monotonic() + 60
-        while not self.answers():
-            if time.monotonic() > end or self._process.poll() is not None:
-                raise RuntimeError(f"{self.folder.name} does not answer")
-            time.sleep(0.2)
-
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it."""
-        if self._process and self._process.poll() is None:
-            self._process.send_signal(how)
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-
-class Postgres(Service):
-    """A PostgreSQL with one database, ``airflow``."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        newest = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))[-1]
-        self._bin, self._data = newest, folder / "data"
-        subprocess.run(
-            self.run_as_user(
-                str(newest / "initdb"),
-                "-D",
-                str(self._data),
-                "-U",
-                "airflow",
-                "--auth=trust",
-                "--no-sync",
-                "-E",
-                "UTF8",
-            ),
-            check=True,
-            capture_output=True,
-            cwd=folder,
-        )
-
-    @property
-    def address(self) -> str:
-        """Where its database is, from the user on."""
-        return f"airflow@{HOST}:{self.port}/airflow"
-
-    def command(self) -> list[str]:
-        options = ["-c", "fsync=off", "-c", "max_connections=300", "-c", f"unix_socket_directories={self.folder}"]
-        return [str(self._bin / "postgres"), "-D", str(self._data), "-h", HOST, "-p", str(self.port), *options]
-
-    def answers(self) -> bool:
-        with suppress(psycopg2.OperationalError), closing(self.connect("postgres")) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'airflow'")
-                if not cursor.fetchall():
-                    cursor.execute("CREATE DATABASE airflow")
-            return True
-        return False
-
-    def connect(self, database: str = "airflow") -> Any:
-        """Open a connection."""
-        return psycopg2.connect(host=HOST, port=self.port, user="airflow", dbname=database)
-
-
-class Redis(Service):
-    """A Redis that writes each command down, so that a restart loses nothing."""
-
-    def command(self) -> list[str]:
-        return ["redis-server", "--bind", HOST, "--port", str(self.port), "--appendonly", "yes", "--save", ""]
-
-    def answers(self) -> bool:
-        import redis
-
-        with suppress(redis.ConnectionError), closing(redis.Redis(HOST, self.port)) as client:
-            return bool(client.ping())
-        return False
+# Airflow's own timeouts, as short as a busy machine bears.
+_SHORT = {
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": str(QUEUED_FOR),
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "2",
+    # On a machine that is slow enough, tasks queue up without any fault.
+    "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(LOST_AFTER),
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": str(LOST_AFTER),
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(LOST_AFTER),
+}
 
 
 class CeleryCluster(AirflowCluster):
-    """Two schedulers, two triggerers and two workers around PostgreSQL and Redis."""
+    """
+    Two schedulers, two triggerers and two workers around PostgreSQL and Redis.
+
+    A component that ends by itself is started again, as a service manager does it.
+
+    :param home: an empty folder, the AIRFLOW_HOME; the servers store theirs beside it.
+    :param dags: the source of each Dag file, by the name of the file.
+    :param config: more of Airflow's options, as environment variables.
+    """
 
     def __init__(self, home: Path, dags: Mapping[str, str], config: Mapping[str, str] | None = None) -> None:
         self.postgres, self.redis = Postgres(home.parent / "postgres"), Redis(home.parent / "redis")
-        self.workers: list[Component] = []
-        super().__init__(home, dags, config)
+        super().__init__(home, dags, {**_SHORT, **(config or {})})
 
     def _services(self) -> dict[str, str]:
         return {
@@ -144,15 +53,10 @@ class CeleryCluster(AirflowCluster):
             "AIRFLOW__CORE__PARALLELISM": "32",
             "AIRFLOW__CELERY__BROKER_URL": f"redis://{HOST}:{self.redis.port}/0",
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{self.postgres.address}",
-            "AIRFLOW__CELERY__WORKER_CONCURRENCY": "4",
-            "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "60",
-            # What was queued on a worker that was killed is queued again after so many seconds.
-            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
-            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
-            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+            "AIRFLOW__CELERY__SYNC_PARALLELISM": "1",
+            # Two tasks run on a worker, and two more wait there.
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
+            "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "2",
         }
 
     def __enter__(self) -> CeleryCluster:
@@ -160,49 +64,101 @@ class CeleryCluster(AirflowCluster):
             self.postgres.start()
             self.redis.start()
             super().__enter__()
-            self.start_scheduler()
-            self.start_triggerer()
-            for _ in range(2):
-                self.start_worker()
+            self._start_the_others()
         except BaseException:
             self.stop()
             raise
         return self
 
+    def _start_the_others(self) -> None:
+        # Together: each takes seconds to import Airflow.
+        self.start_scheduler()
+        self._start("triggerer", "--skip-serve-logs")
+        workers = [self._start_worker() for _ in range(2)]
+        self.wait_until(lambda: self.running_jobs("SchedulerJob") >= 2, "two schedulers")
+        self.wait_until(lambda: self.running_jobs("TriggererJob") >= 2, "two triggerers")
+        for worker in workers:
+            self._wait_for_worker(worker)
+
     def stop(self) -> None:
-        super().stop()
-        self.redis.stop()
-        self.postgres.stop()
+        """End every component and server."""
+        with ExitStack() as stack:
+            stack.callback(self.postgres.stop)
+            stack.callback(self.redis.stop)
+            stack.callback(self._http.close)
+            # Nothing here is worth a shutdown that waits for tasks.
+            for component in self.components:
+                stack.callback(component.kill)
 
     def start_worker(self) -> Component:
         """Start one more worker; returns when it takes tasks."""
-        number = len(self.workers) + 1
-        arguments = ("celery", "worker", "--skip-serve-logs", "--celery-hostname", f"worker-{number}@%h")
-        worker = self._start(*arguments)
-        self.workers.append(worker)
-        self.wait_until(lambda: "ready." in worker.log.read_text(errors="replace"), "a worker that is ready")
+        worker = self._start_worker()
+        self._wait_for_worker(worker)
         return worker
 
-    def revive(self) -> None:
-        """Start each component again that could not do without its database, as a service manager does."""
-        for component in [one for one in self.components if one.lost]:
-            self.components.remove(component)
-            if component in self.workers:
-                self.workers.remove(component)
-                self.start_worker()
-            elif component.name.startswith("triggerer"):
-                self.start_triggerer()
-            elif component.name.startswith("scheduler"):
+    def _start_worker(self) -> Component:
+        number = sum(one.name.startswith("celery") for one in self.components) + 1
+        return self._start("celery", "worker", "--skip-serve-logs", "--celery-hostname", f"worker-{number}@%h")
+
+    def _wait_for_worker(self, worker: Component) -> None:
+        self.wait_until(lambda: "ready." in worker.log.read_text(errors="replace"), "a worker that is ready")
+
+    def replace(self, component: Component) -> None:
+        """Kill a component, unless it has ended, and start another, as a service manager does."""
+        component.kill()
+        kind, _, _ = component.name.partition("-")
+        match kind:
+            case "celery":
+                self._start_worker()
+            case "scheduler":
                 self.start_scheduler()
-            else:
+            case "triggerer":
+                self._start("triggerer", "--skip-serve-logs")
+            case _:
                 raise RuntimeError(f"{component.name} has ended by itself:\n{component.tail()}")
+
+    def _on_lost(self, component: Component) -> None:
+        self.replace(component)
+
+    @property
+    def workers(self) -> list[Component]:
+        """The workers that run."""
+        return [one for one in self.components if one.name.startswith("celery") and one.alive]
 
     @property
     def schedulers(self) -> list[Component]:
         """The schedulers that run."""
         return [one for one in self.components if one.name.startswith("scheduler") and one.alive]
 
+    def running_jobs(self, job_type: str) -> int:
+        """Return how many schedulers or triggerers Airflow knows to run."""
+        (row,) = self.sql("SELECT count(*) AS n FROM job WHERE job_type = ? AND state = 'running'", job_type)
+        return row["n"]
+
+    def worker_of(self, dag_id: str) -> Component:
+        """Return the worker that runs the only task of a Dag."""
+        (task,) = self.sql("SELECT pid FROM task_instance WHERE dag_id = ? AND state = 'running'", dag_id)
+        session = os.getsid(task["pid"])
+        return next(worker for worker in self.workers if worker.pid == session)
+
+    def scheduler_of(self, dag_id: str) -> Component:
+        """Return the scheduler that queued the only task of a Dag."""
+        return next(one for one in self.schedulers if f"<TaskInstance: {dag_id}." in one.log.read_text())
+
+    def triggerer_of(self, dag_id: str) -> Component:
+        """Return the triggerer in which the only task of a Dag waits."""
+        (trigger,) = self.triggers(dag_id)
+        jobs = self.sql("SELECT id FROM job WHERE job_type = 'TriggererJob' ORDER BY id")
+        triggerers = [one for one in self.components if one.name.startswith("triggerer")]
+        return triggerers[[job["id"] for job in jobs].index(trigger["triggerer_id"])]
+
+    def clear(self, dag_id: str) -> None:
+        """Clear the failed tasks of a Dag, as a person does."""
+        self.api("POST", f"/dags/{dag_id}/clearTaskInstances", dry_run=False, only_failed=True)
+
     def sql(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        import psycopg2.extras
+
         with closing(self.postgres.connect()) as connection:
             connection.set_session(readonly=True)
             with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:

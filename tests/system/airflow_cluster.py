@@ -254,9 +254,8 @@ class AirflowCluster:
         """
         end = time.monotonic() + timeout
         while not (result := condition()):
-            for component in self.components:
-                if component.lost:
-                    raise RuntimeError(f"{component.name} has ended by itself:\n{component.tail()}")
+            for component in [one for one in self.components if one.lost]:
+                self._on_lost(component)
             if time.monotonic() > end:
                 raise TimeoutError(f"waited {timeout:g} s in vain for {what}")
             time.sleep(0.5)
@@ -268,6 +267,10 @@ class AirflowCluster:
             self.wait_until(lambda: self.states(dag_id) == states, f"{dag_id} to be {dict(states)}", timeout)
         except TimeoutError as e:
             raise TimeoutError(f"{e}: it is {dict(self.states(dag_id))}") from None
+
+    def _on_lost(self, component: Component) -> None:
+        """A component has ended by itself."""
+        raise RuntimeError(f"{component.name} has ended by itself:\n{component.tail()}")
 
     def _start(self, *arguments: str) -> Component:
         number = sum(component.name.startswith(arguments[0]) for component in self.components)
