@@ -17,6 +17,7 @@ __all__ = [
     "CLI_COMMANDS",
     "COUNTS_CLEARS",
     "FORM_FROM_PROVIDER_INFO",
+    "KILLS_TRIGGERS",
     "RETRIES_RESCHEDULE",
     "RETRY_POLICIES",
     "SHARED_POLLS",
@@ -26,6 +27,8 @@ __all__ = [
     "SharedPollTrigger",
     "is_trigger_timeout",
     "mask_secret",
+    "task_state",
+    "worker_kill_grace",
 ]
 
 _numbers = re.findall(r"\d+", _version)
@@ -40,6 +43,9 @@ SHARED_POLLS = _AIRFLOW >= (3, 3)
 # Whether a task can begin and end in the triggerer. Older ones do not render the templates of such a task (2.11), or
 # ignore that it asks for it (3.0 to 3.2).
 START_FROM_TRIGGER = _AIRFLOW >= (3, 3)
+
+# Whether a trigger is told that a person has ended its task; older ones only cancel it, as when they shut down.
+KILLS_TRIGGERS = _AIRFLOW >= (3, 3)
 
 # Whether a Dag run counts each clear of its tasks; older ones count those of a run that has ended.
 COUNTS_CLEARS = _AIRFLOW >= (3, 3)
@@ -100,3 +106,36 @@ def mask_secret(secret: str) -> None:
     """
     home = "airflow.sdk.log" if _AIRFLOW >= (3, 0) else "airflow.utils.log.secrets_masker"
     import_module(home).mask_secret(secret)
+
+
+def task_state(dag_id: str, run_id: str, task_id: str, map_index: int) -> str | None:
+    """
+    Ask Airflow for the state of a task instance; None for one that was cleared. It blocks.
+
+    :param dag_id: The Dag.
+    :param run_id: Its run.
+    :param task_id: The task.
+    :param map_index: Its place in a mapped task; -1 for one that is not mapped.
+    :raises LookupError: if there is no such task instance.
+    """
+    if _AIRFLOW >= (3, 0):
+        runner = import_module("airflow.sdk.execution_time.task_runner").RuntimeTaskInstance
+        states = runner.get_task_states(dag_id=dag_id, run_ids=[run_id], task_ids=[task_id], map_index=map_index)
+        state = states[run_id][task_id if map_index < 0 else f"{task_id}_{map_index}"]
+    else:
+        model = import_module("airflow.models.taskinstance").TaskInstance
+        with import_module("airflow.utils.session").create_session() as session:
+            ids = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+            found = session.query(model.state).filter_by(**ids).first()
+        if found is None:
+            raise LookupError(f"There is no task instance {dag_id}.{task_id} in the run {run_id}.")
+        (state,) = found
+    return None if state is None else str(getattr(state, "value", state))
+
+
+def worker_kill_grace() -> float:
+    """Return for how many seconds a task's process may go on after a person has ended the task."""
+    if _AIRFLOW >= (3, 0):
+        return 5.0
+    conf = import_module("airflow.configuration").conf
+    return float(conf.getfloat("core", "killed_task_cleanup_time", fallback=60.0))

@@ -113,6 +113,11 @@ class OutreachJob:
         return passing or error.get("retryable") is True
 
     @property
+    def can_be_cancelled(self) -> bool:
+        """Whether Revor guarantees that a cancel stops it: it is ``queued`` or ``scheduled``."""
+        return self.status in _NOT_BEGUN
+
+    @property
     def begins_at(self) -> float | None:
         """When it may begin, in seconds since this machine's epoch; None if it has begun, or Revor does not say."""
         moment = _moment(self.scheduled_at) if self.status in _NOT_BEGUN else None

@@ -58,6 +58,7 @@ class RevorHook(OutreachMethods, BaseHook):
 
     :param revor_conn_id: The Airflow connection, of the type ``revor``.
     :param max_retries: How often a request is sent again at the most, in place of what the connection says.
+    :param api_version: ``v1`` or ``v2``, in place of what the connection says.
     """
 
     conn_name_attr = "revor_conn_id"
@@ -66,11 +67,18 @@ class RevorHook(OutreachMethods, BaseHook):
     hook_name = "Revor"
 
     def __init__(
-        self, revor_conn_id: str = default_conn_name, *, max_retries: int | None = None, **kwargs: Any
+        self,
+        revor_conn_id: str = default_conn_name,
+        *,
+        max_retries: int | None = None,
+        api_version: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.revor_conn_id = revor_conn_id
         self.max_retries = max_retries
+        #: The API version of the next requests, in place of what the connection says; None for that.
+        self.api_version = api_version
         #: What the latest response said about the rate limit; None if it said nothing.
         self.rate_limit: RateLimit | None = None
         # Whether messages are for the person who has the connection's form open.
@@ -80,7 +88,7 @@ class RevorHook(OutreachMethods, BaseHook):
         self._async_transport: tuple[asyncio.AbstractEventLoop, AsyncTransport] | None = None
 
     @classmethod
-    def for_polling(cls, revor_conn_id: str = default_conn_name) -> RevorHook:
+    def for_polling(cls, revor_conn_id: str = default_conn_name, api_version: str | None = None) -> RevorHook:
         """
         Return a hook for a caller that asks again by itself, such as a sensor or a trigger.
 
@@ -88,8 +96,9 @@ class RevorHook(OutreachMethods, BaseHook):
         keys of a Revor user share.
 
         :param revor_conn_id: The Airflow connection, of the type ``revor``.
+        :param api_version: ``v1`` or ``v2``, in place of what the connection says.
         """
-        return cls(revor_conn_id, max_retries=0)
+        return cls(revor_conn_id, max_retries=0, api_version=api_version)
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -287,7 +296,7 @@ class RevorHook(OutreachMethods, BaseHook):
             return decode(request, response, self.settings.conn_id)
 
         with ClearedFrames():
-            request = request if as_is else request.in_version(self.settings.api_version)
+            request = request if as_is else request.in_version(self._version)
             return read(Retrying(**policy(request, self._retries, self.log))(attempt))
 
     async def _asend(self, request: Request, read: Callable[[Envelope], T]) -> T:
@@ -297,7 +306,7 @@ class RevorHook(OutreachMethods, BaseHook):
 
         with ClearedFrames():
             transport = await self._open_async_transport()
-            request = request.in_version(self.settings.api_version)
+            request = request.in_version(self._version)
 
             async def attempt() -> Envelope:
                 response = await transport.send(request)
@@ -305,6 +314,10 @@ class RevorHook(OutreachMethods, BaseHook):
                 return decode(request, response, self.settings.conn_id)
 
             return read(await AsyncRetrying(**policy(request, self._retries, self.log))(attempt))
+
+    @property
+    def _version(self) -> ApiVersion:
+        return ApiVersion(self.api_version) if self.api_version else self.settings.api_version
 
     @property
     def _retries(self) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
@@ -17,6 +18,7 @@ from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorJobTimeoutError, RevorTransientError, error_from_dict
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender, this_try
 from airflow_provider_revor.progress import WaitLog, from_now, job_question
@@ -24,6 +26,7 @@ from airflow_provider_revor.rules.keys import digest, fixed_choice, person, task
 from airflow_provider_revor.rules.pauses import Misses, deferral_timeout, job_pause, seconds, time_left
 from airflow_provider_revor.rules.sending import Try
 from airflow_provider_revor.templates import is_known
+from airflow_provider_revor.triggers.xcoms import TaskXComs
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class OutreachArgs(BaseOperatorArgs, total=False):
     end_on_worker: bool
     poke_interval: timedelta | float
     timeout: timedelta | float | None
+    cancel_on_kill: bool
 
 
 class OutreachOperator(ExplainsFailures, BaseOperator):
@@ -82,6 +86,7 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
         end_on_worker: bool = False,
         poke_interval: timedelta | float = 60.0,
         timeout: timedelta | float | None = None,
+        cancel_on_kill: bool = False,
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
         super().__init__(**kwargs)
@@ -99,7 +104,10 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
         self.timeout = seconds(timeout, "timeout")
+        self.cancel_on_kill = cancel_on_kill
         self._job_id: str | None = None
+        self._job_version: str | None = None
+        self._task: TaskXComs | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -107,6 +115,8 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
 
         :return: The job's dict.
         :raises RevorValueError: (a ValueError) if something is missing or mistyped; before any request.
+        :raises RevorConfigurationError: with ``cancel_on_kill``, if the connection says API v1, which cannot cancel;
+            before any request.
         :raises RevorIdempotencyConflictError: if something else was sent under the same idempotency key.
         :raises RevorNotFoundError: if Revor does not know the job that an earlier try created.
         :raises RevorJobError: if the job failed and Revor says that trying again may help.
@@ -123,7 +133,11 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
         if not job.ended:
             if self.deferrable:
                 self._defer(job, began)
-            job = self._wait(job, began)
+            try:
+                job = self._wait(job, began)
+            except (Exception, AirflowTaskTimeout):
+                self._keep_job(context)
+                raise
         return self._conclude(context, job)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +150,8 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
         :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
         """
         self._job_id = event["job_id"]
+        if event["status"] in ("error", "execution_timeout", "timeout"):
+            self._keep_job(context)
         if event["status"] == "error":
             raise error_from_dict(event["error"])
         if event["status"] == "execution_timeout":
@@ -145,8 +161,12 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
         return self._conclude(context, job_from_dict(event["job"]))
 
     def on_kill(self) -> None:
-        """Log that the job goes on: only :class:`.CancelOutreachJobOperator` cancels one."""
-        if self._job_id:
+        """Cancel the job, with ``cancel_on_kill`` and if a person has ended the task; else log that it goes on."""
+        if self._job_id is None:
+            return
+        if self.cancel_on_kill and self._task:
+            cancel_from_worker(self.revor_conn_id, [self._job_id], self._task, self.log)
+        else:
             self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self._job_id)
 
     @abstractmethod
@@ -172,15 +192,16 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
         bounds = interval_bounds(self.min_channel_task_interval_seconds)
         interval = bounds and fixed_choice(key, *bounds)
 
-        memory = AttemptMemory(
-            context, digest("attempt", ti.dag_id, ti.run_id, ti.task_id, person(recipient)), self.log
-        )
+        memory = self._memory(context, recipient)
+        self._task = TaskXComs.of(context)
 
         def get(job_id: str) -> OutreachJob:
             self._job_id = job_id
             return hook.get_outreach_job(job_id)
 
         with RevorHook(self.revor_conn_id) as hook:
+            if self.cancel_on_kill:
+                hook.check_can_cancel()
             sender = OutreachSender(
                 post=lambda attempt_key: self._send(hook, interval, attempt_key),
                 get=get,
@@ -190,9 +211,12 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
                 conn_id=self.revor_conn_id,
                 memory=memory,
                 log=self.log,
+                version=hook.settings.api_version.value,
+                use_version=partial(setattr, hook, "api_version"),
+                cancel=hook.cancel_outreach_job if self.cancel_on_kill and self.wait_for_completion else None,
             )
             sent = sender.send_once(this_try(context, self.retries or 0, Try))
-        job = sent.job
+        job, self._job_version = sent.job, sent.version
         if sent.outdated:
             self.log.warning("Nothing is sent: %s. What it sent differs from what this task now holds.", job.label)
         if not job.ended:
@@ -202,6 +226,16 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
             self.log.warning("It is scheduled for %s: this try will not wait so long.", job.scheduled_at)
         return job
 
+    def _memory(self, context: Context, recipient: Mapping[str, Any]) -> AttemptMemory:
+        ti = context["ti"]
+        name = digest("attempt", ti.dag_id, ti.run_id, ti.task_id, person(recipient))
+        return AttemptMemory(context, name, self.log)
+
+    def _keep_job(self, context: Context) -> None:
+        """Record that the task ends by itself while its job goes on, so that a clear does not cancel it."""
+        if self.cancel_on_kill:
+            self._memory(context, self._recipient()).keep_job()
+
     def _wait(self, job: OutreachJob, began: float) -> OutreachJob:
         wait_log = WaitLog(self.log, job_question(job.id))
         misses = Misses()
@@ -210,7 +244,7 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
             time.sleep(min(job_pause(poll, self.poke_interval, time.time()), left))
             try:
                 # A new hook each time, so that a changed key is used.
-                with RevorHook.for_polling(self.revor_conn_id) as hook:
+                with RevorHook.for_polling(self.revor_conn_id, self._job_version) as hook:
                     poll = hook.get_outreach_job(job.id)
             except RevorError as e:
                 poll = e
@@ -239,6 +273,8 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
                 deadline_status=status,
                 end_here=not self.end_on_worker and ends_in_triggerer(self, OutreachOperator),
                 push_xcoms=self.do_xcom_push,
+                api_version=self._job_version,
+                cancel_on_kill=self.cancel_on_kill,
             ),
             method_name="execute_complete",
             timeout=deferral_timeout(left),

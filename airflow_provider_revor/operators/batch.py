@@ -22,6 +22,7 @@ from airflow_provider_revor.exceptions import (
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.batch_sending import BatchSender, BatchTry
+from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import BatchMemory
 from airflow_provider_revor.operators.sending import this_try
 from airflow_provider_revor.progress import in_words
@@ -30,6 +31,7 @@ from airflow_provider_revor.rules.messages import read_messages, rows_of
 from airflow_provider_revor.rules.outcomes import (
     MaxFailed,
     Row,
+    by_urgency,
     check_max_failed,
     describe,
     summarize,
@@ -91,6 +93,10 @@ class OutreachBatchOperator(ExplainsFailures, BaseOperator):
     :param max_requests_per_minute: The most requests a minute while waiting, for all jobs together. Default: 60.
     :param timeout: How many seconds a try waits for the jobs at the most, or a timedelta; None for Airflow's
         ``[sensors] default_timeout``. Default: None.
+    :param cancel_on_kill: Whether to cancel the jobs that have not begun when a person marks the task as failed or
+        clears it while it waits; a cleared task then sends again to those people. Airflow leaves some seconds for it:
+        jobs that are not reached are logged, and cancelled when the task is cleared. It takes a connection whose
+        ``api_version`` is ``v2``. Default: False.
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if an argument cannot be used.
     """
 
@@ -121,6 +127,7 @@ class OutreachBatchOperator(ExplainsFailures, BaseOperator):
         poke_interval: timedelta | float = 60.0,
         max_requests_per_minute: float = 60.0,
         timeout: timedelta | float | None = None,
+        cancel_on_kill: bool = False,
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
         super().__init__(**kwargs)
@@ -143,6 +150,9 @@ class OutreachBatchOperator(ExplainsFailures, BaseOperator):
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
         self.timeout = seconds(timeout, "timeout")
+        self.cancel_on_kill = cancel_on_kill
+        self._task: TaskXComs | None = None
+        self._sender: BatchSender | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -150,6 +160,8 @@ class OutreachBatchOperator(ExplainsFailures, BaseOperator):
 
         :return: The summary; for a preview, what would be sent.
         :raises RevorValueError: (a ValueError) if a message cannot be sent as it is; before any request.
+        :raises RevorConfigurationError: with ``cancel_on_kill``, if the connection says API v1, which cannot cancel;
+            before any request.
         :raises RevorBatchError: if more messages failed than ``max_failed`` allows, or none was sent.
         :raises RevorBatchFailedError: the same, if a retry would send none of them; the task fails without retries.
         :raises RevorJobTimeoutError: if the jobs have not ended in time.
@@ -174,9 +186,12 @@ class OutreachBatchOperator(ExplainsFailures, BaseOperator):
         current = this_try(context, self.retries or 0, BatchTry)
         # Without retries of the hook's own: the batch slows down for all messages that follow.
         with RevorHook.for_polling(self.revor_conn_id) as hook:
-            sender = BatchSender(
-                hook, BatchMemory(context, self.log), current, self.log, waits=self.wait_for_completion
-            )
+            if self.cancel_on_kill:
+                hook.check_can_cancel()
+            cancels = self.cancel_on_kill and self.wait_for_completion
+            memory = BatchMemory(context, self.log)
+            sender = BatchSender(hook, memory, current, self.log, waits=self.wait_for_completion, cancels=cancels)
+            self._task, self._sender = TaskXComs.of(context), sender
             try:
                 sender.send(batch.messages, len(batch.skipped), batch.total)
             except RevorError:
@@ -196,14 +211,16 @@ class OutreachBatchOperator(ExplainsFailures, BaseOperator):
         :raises RevorError: as :meth:`execute` does.
         :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
         """
-        jobs = _xcoms(context).get(JOBS)
+        jobs = TaskXComs.of(context).get(JOBS)
         if not isinstance(jobs, list):
             raise RevorError.of(f"The XCom {JOBS!r} of this task is gone.", "Try again: nothing is sent twice.")
         ends = unpack(event["ends"])
         rows = [_ended(Row.from_dict(job), ends.get(position)) for position, job in enumerate(jobs)]
-        BatchMemory(context, self.log).keep_ends({rows[position].job_id or "": end for position, end in ends.items()})
+        memory = BatchMemory(context, self.log)
+        memory.keep_ends({rows[position].job_id or "": end for position, end in ends.items()})
         if event["status"] == "success":
             return self._conclude(context, rows)
+        memory.keep_jobs()
         summary = self._push(context, rows)
         if event["status"] == "error":
             self.log.info("%s", describe(summary))
@@ -216,8 +233,16 @@ class OutreachBatchOperator(ExplainsFailures, BaseOperator):
         )
 
     def on_kill(self) -> None:
-        """Log that the jobs go on: only :class:`.CancelOutreachJobOperator` cancels one."""
-        self.log.warning("The batch's jobs go on in Revor: ending a task leaves them as they are.")
+        """Cancel the jobs, with ``cancel_on_kill`` and if a person has ended the task; else log that they go on."""
+        if self._sender is None or self._task is None:
+            return
+        if not self.cancel_on_kill:
+            self.log.warning("The batch's jobs go on in Revor: ending a task leaves them as they are.")
+            return
+        rows = by_urgency(row for row in self._sender.rows.values() if row.waits)
+        self._sender.stopped = cancel_from_worker(
+            self.revor_conn_id, [row.job_id or "" for row in rows], self._task, self.log
+        )
 
     def _defer(self, context: Context, rows: Sequence[Row], began: float) -> NoReturn:
         from airflow_provider_revor.triggers.batch import OutreachBatchTrigger
@@ -233,7 +258,7 @@ class OutreachBatchOperator(ExplainsFailures, BaseOperator):
         left, status = time_left(began + self.timeout - now, self.execution_timeout, now - began)
         self.defer(
             trigger=OutreachBatchTrigger(
-                instance=_xcoms(context).as_dict(),
+                instance=TaskXComs.of(context).as_dict(),
                 wait=wait,
                 revor_conn_id=self.revor_conn_id,
                 poke_interval=self.poke_interval,
@@ -241,6 +266,7 @@ class OutreachBatchOperator(ExplainsFailures, BaseOperator):
                 first_poll_at=now,
                 deadline=now + left,
                 deadline_status=status,
+                cancel_on_kill=self.cancel_on_kill,
             ),
             method_name="execute_complete",
             timeout=deferral_timeout(left),
@@ -265,11 +291,6 @@ class OutreachBatchOperator(ExplainsFailures, BaseOperator):
         context["ti"].xcom_push(key=JOBS, value=[row.as_dict() for row in rows])
         context["ti"].xcom_push(key="return_value", value=summary)
         return summary
-
-
-def _xcoms(context: Context) -> TaskXComs:
-    ti = context["ti"]
-    return TaskXComs(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
 
 
 def _ended(row: Row, end: End | None) -> Row:

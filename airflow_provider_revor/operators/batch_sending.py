@@ -7,6 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -64,7 +65,9 @@ class BatchTry(Try):
 
         :param recorded: The attempt that an earlier try recorded.
         """
-        return recorded.max_tries != self.max_tries if recorded else Try.is_first_after(self, None)
+        if recorded is None:
+            return Try.is_first_after(self, None)
+        return recorded.max_tries != self.max_tries or self.follows_a_kill(recorded)
 
 
 class BatchSender:
@@ -76,14 +79,29 @@ class BatchSender:
     :param this_try: The try.
     :param log: The task's log.
     :param waits: Whether the jobs are waited for afterwards, so that it is learned then how they stand.
+    :param cancels: Whether jobs are cancelled that a person meant to end, by clearing the task while it waited.
+        Default: False.
     """
 
-    def __init__(self, hook: RevorHook, memory: BatchMemory, this_try: BatchTry, log: Log, *, waits: bool) -> None:
+    def __init__(
+        self,
+        hook: RevorHook,
+        memory: BatchMemory,
+        this_try: BatchTry,
+        log: Log,
+        *,
+        waits: bool,
+        cancels: bool = False,
+    ) -> None:
         self._hook = hook
         self._memory = memory
         self._try = this_try
         self._log = log
         self._waits = waits
+        self._cancels = cancels
+        self._version = hook.settings.api_version.value
+        #: Set from outside, in the middle of whatever is done, to send no more.
+        self.stopped = False
         self._pace = Pace()
         self._next_request = self._saved_at = time.monotonic()
         self._errors = 0
@@ -108,6 +126,8 @@ class BatchSender:
             for number in itertools.count():
                 if not queue:
                     break
+                if self.stopped:
+                    raise RevorError("A person has ended the task: nothing more is sent.")
                 if number % _ANNOUNCED == 0:
                     self._memory.announce(map(self._first_attempt, itertools.islice(queue, _ANNOUNCED)))
                 message = queue.popleft()
@@ -169,6 +189,9 @@ class BatchSender:
                     return OutreachJob(job_id, "queued")
             return self._paced(lambda: self._hook.get_outreach_job(job_id))
 
+        def cancel(job_id: str) -> OutreachJob:
+            return self._paced(lambda: self._hook.cancel_outreach_job(job_id))
+
         sender = OutreachSender(
             post=post,
             get=get,
@@ -180,6 +203,9 @@ class BatchSender:
             log=self._log,
             # Where no key can have been used before, the wait learns how each job stands.
             confirm=not (self._waits and self._try.nothing_before),
+            version=self._version,
+            use_version=partial(setattr, self._hook, "api_version"),
+            cancel=cancel if self._cancels else None,
         )
         sent = sender.send_once(self._try, self._began)
         self._outdated += sent.outdated
@@ -191,11 +217,13 @@ class BatchSender:
             code=job_code(job),
             scheduled_at=job.scheduled_at,
             retry_may_help=job.retry_may_help,
+            api_version=sent.version,
         )
 
     def _first_attempt(self, message: Message) -> Attempt:
         content = digest(_content(message))
-        return Attempt(1, None, digest(message.key), content, self._try.max_tries)
+        cancels_since = (self._try.clears or 0) if self._cancels else None
+        return Attempt(1, None, digest(message.key), content, self._try.max_tries, self._version, cancels_since)
 
     def _paced(self, request: Callable[[], T]) -> T:
         self._sleep(self._next_request - time.monotonic())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_revor.api.answers import plain_text
@@ -109,6 +109,11 @@ class AttemptMemory:
         self._kept = self._store.read(self._key, Attempt.from_dict)
         return self._kept
 
+    def keep_job(self) -> None:
+        """Record that the task has ended by itself: no later try cancels its job because it was cleared."""
+        if (recorded := self.recall()) and recorded.cancels_since is not None:
+            self.keep(replace(recorded, cancels_since=None))
+
     def keep(self, attempt: Attempt) -> None:
         """
         Record an attempt.
@@ -205,6 +210,14 @@ class BatchMemory:
                 self._changed.add(person.chunk)
         self.save()
 
+    def keep_jobs(self) -> None:
+        """Record that the task has ended by itself: no later try cancels a job because it was cleared. Saves."""
+        for person in self._people.values():
+            if person.attempt.cancels_since is not None:
+                person.attempt = replace(person.attempt, cancels_since=None)
+                self._changed.add(person.chunk)
+        self.save()
+
     def save(self) -> None:
         """Write what has changed."""
         for number in sorted(self._changed):
@@ -235,7 +248,14 @@ def _leads_to(recorded: Attempt, attempt: Attempt) -> bool:
 
 def _written(person: _Person) -> list[Any]:
     attempt = person.attempt
-    record = [attempt.number, attempt.job_id, attempt.message, attempt.max_tries]
+    record = [
+        attempt.number,
+        attempt.job_id,
+        attempt.message,
+        attempt.max_tries,
+        attempt.version,
+        attempt.cancels_since,
+    ]
     return [*record, *person.end] if person.end else record
 
 
@@ -244,9 +264,10 @@ def _read(chunk: Any) -> dict[str, tuple[Attempt, End | None]] | None:
     records = {}
     for name, value in chunk.items() if isinstance(chunk, dict) else ():
         match value:
-            case [number, job_id, message, max_tries, *rest] if len(rest) in (0, 3):
+            case [number, job_id, message, max_tries, version, cancels_since, *rest] if len(rest) in (0, 3):
                 fields = {"number": number, "job_id": job_id, "message": message, "max_tries": max_tries}
-                attempt = Attempt.from_dict({**fields, "key": name})
+                more = {"version": version, "cancels_since": cancels_since}
+                attempt = Attempt.from_dict({**fields, **more, "key": name})
                 if attempt:
                     records[name] = attempt, End(*rest) if rest else None
                     continue

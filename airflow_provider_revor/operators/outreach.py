@@ -57,6 +57,9 @@ class OutreachDispatchOperator(OutreachOperator):
         job is looked at once an hour at most. Default: 60.
     :param timeout: How many seconds a try waits for the job at the most, or a timedelta; None for Airflow's
         ``[sensors] default_timeout``. Default: None.
+    :param cancel_on_kill: Whether to cancel the job, if it has not begun, when a person marks the task as failed or
+        clears it while it waits; a cleared task then sends again. It takes a connection whose ``api_version`` is
+        ``v2``. A triggerer that stops or hands over, and a task that ends by itself, cancel nothing. Default: False.
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if something that is literal is missing or mistyped;
         it names each such field.
     """
@@ -143,6 +146,7 @@ class LinkedInPostLikeOperator(OutreachOperator):
     :param poke_interval: The least seconds between two looks at the job, or a timedelta. Default: 60.
     :param timeout: How many seconds a try waits for the job at the most, or a timedelta; None for Airflow's
         ``[sensors] default_timeout``. Default: None.
+    :param cancel_on_kill: As for :class:`OutreachDispatchOperator`. Default: False.
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if something that is literal is missing or mistyped;
         it names each such field.
     """

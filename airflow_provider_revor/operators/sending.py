@@ -38,10 +38,12 @@ class Sent:
 
     :param job: The job; one that failed fails the task.
     :param outdated: Whether nothing was sent, and the job holds another message than the task now does.
+    :param version: The API version that the job was made by; None if that is not known.
     """
 
     job: OutreachJob
     outdated: bool
+    version: str | None = None
 
 
 class OutreachSender:
@@ -59,6 +61,11 @@ class OutreachSender:
     :param confirm: Whether to ask for a job after it was sent. A response under a key that was used before tells how
         the job stood when it was created, so only where none can have been used, and the job is asked for later
         anyway, this may be False. Default: True.
+    :param version: The API version of new attempts; None if that is not known. Default: None.
+    :param use_version: Sets the API version of the next requests: that of the attempt that they are about. None to
+        leave it. Default: None.
+    :param cancel: Cancels a job that a person meant to end, by clearing the task while it waited, and returns how the
+        job stands; None to let the job go on. Default: None.
     """
 
     def __init__(
@@ -73,6 +80,9 @@ class OutreachSender:
         memory: Memory,
         log: Log,
         confirm: bool = True,
+        version: str | None = None,
+        use_version: Callable[[str | None], None] | None = None,
+        cancel: Callable[[str], OutreachJob] | None = None,
     ) -> None:
         self._post = post
         self._get = get
@@ -83,6 +93,9 @@ class OutreachSender:
         self._memory = memory
         self._log = log
         self._confirm = confirm
+        self._version = version
+        self._use_version = use_version or (lambda version: None)
+        self._cancel = cancel
 
     def send_once(self, this_try: Try, began: float | None = None) -> Sent:
         """
@@ -96,7 +109,7 @@ class OutreachSender:
         """
         recorded = self._memory.recall()
         first_try = this_try.is_first_after(recorded)
-        current = Attempt(1, None, digest(self._key), self._message, this_try.max_tries)
+        current = self.first_attempt(this_try)
         if recorded and recorded.key != current.key and first_try and self._own_key:
             # A person cleared the task and gave it another idempotency key: another message is meant.
             self._log.warning("The idempotency key is another than that of job %s: a new message.", recorded.job_id)
@@ -108,9 +121,18 @@ class OutreachSender:
         step = next(steps)
         while True:
             if isinstance(step, Get):
+                attempt = recorded or current
+                self._use_version(attempt.version)
                 job = self._get_recorded(step.job_id)
+                if first_try and attempt.cancels_since is not None:
+                    job = self._cancelled(job)
             else:
-                job = self._send(replace(current, number=step.attempt))
+                attempt = replace(current, number=step.attempt)
+                if recorded and recorded.number == step.attempt:
+                    # A try that ended before it learned of a job: the key holds for one version of the API.
+                    attempt = replace(attempt, version=recorded.version)
+                self._use_version(attempt.version)
+                job = self._send(attempt)
             elapsed = time.monotonic() - began
             if try_began is None and job.answered_at is not None:
                 # By Revor's clock. What has passed since is counted by a clock that nobody sets.
@@ -122,10 +144,21 @@ class OutreachSender:
                 break
             self._log.info("%s: sending again under the next idempotency key.", job.label)
         if recorded and recorded.job_id == job.id:
-            self._memory.keep(replace(recorded, max_tries=this_try.max_tries))
-            return Sent(job, outdated=recorded.message != self._message and not job.failed)
-        self._memory.keep(replace(current, number=number, job_id=job.id))
-        return Sent(job, outdated=False)
+            self._memory.keep(replace(recorded, max_tries=this_try.max_tries, cancels_since=current.cancels_since))
+            outdated = recorded.message != self._message and not job.failed
+            return Sent(job, outdated=outdated, version=recorded.version)
+        self._memory.keep(replace(attempt, number=number, job_id=job.id))
+        return Sent(job, outdated=False, version=attempt.version)
+
+    def first_attempt(self, this_try: Try) -> Attempt:
+        """
+        Return the first attempt, as it is recorded before it is made.
+
+        :param this_try: The try.
+        """
+        cancels_since = (this_try.clears or 0) if self._cancel else None
+        key = digest(self._key)
+        return Attempt(1, None, key, self._message, this_try.max_tries, self._version, cancels_since)
 
     def _send(self, attempt: Attempt) -> OutreachJob:
         # If this try ends before it learns of the job, the next one repeats this key.
@@ -151,6 +184,13 @@ class OutreachSender:
                 request_id=e.request_id,
                 retry_after=e.retry_after,
             ) from None
+
+    def _cancelled(self, job: OutreachJob) -> OutreachJob:
+        """Cancel a job that a person meant to end: whoever was to do so when the task ended may not have come to it."""
+        if self._cancel is None or not job.can_be_cancelled:
+            return job
+        self._log.info("%s The task was cleared while it waited: cancelling the job.", job.standing)
+        return self._cancel(job.id)
 
     def _get_recorded(self, job_id: str) -> OutreachJob:
         try:

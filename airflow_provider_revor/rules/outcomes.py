@@ -35,6 +35,7 @@ class Row:
     :param interval: The ``min_channel_task_interval_seconds`` drawn for it; None for Revor's default.
     :param scheduled_at: When its job may begin, as Revor said when it was sent.
     :param retry_may_help: Whether it failed, and a retry of the task may send it.
+    :param api_version: The API version that its job was made by; None if that is not known.
     """
 
     reference: str | int | None = None
@@ -46,6 +47,7 @@ class Row:
     interval: int | None = None
     scheduled_at: str | None = None
     retry_may_help: bool = False
+    api_version: str | None = None
 
     @property
     def outcome(self) -> str:
@@ -79,6 +81,15 @@ class Row:
 
 
 _FIELDS = tuple(field.name for field in fields(Row))
+
+
+def by_urgency(rows: Iterable[Row]) -> list[Row]:
+    """
+    Return rows in the order in which their jobs begin.
+
+    :param rows: The rows.
+    """
+    return sorted(rows, key=lambda row: row.begins_at or 0.0)
 
 
 def job_code(job: OutreachJob) -> str | None:

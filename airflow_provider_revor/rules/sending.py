@@ -86,11 +86,20 @@ class Try:
         # The same `max_tries` as then: not cleared since, whatever `retries` the Dag file gives the task now. A clear
         # that happens to leave it the same, after `retries` was lowered, is not seen: the next one is.
         if recorded and recorded.max_tries == self.max_tries:
-            return False
+            return self.follows_a_kill(recorded)
         # Without a record, a job that failed may be one that this very try created before it was rescheduled.
         if self.rescheduled and not recorded:
             return False
         return self.number == self.max_tries - self.retries + 1
+
+    def follows_a_kill(self, recorded: Attempt) -> bool:
+        """
+        Return whether a person cleared the task while it ran and waited: Airflow counts the next try as a retry.
+
+        :param recorded: The attempt that an earlier try recorded.
+        """
+        # By the run's count: a clear of another task, while this one's worker crashed, looks the same.
+        return recorded.cancels_since is not None and (self.clears or 0) > recorded.cancels_since
 
     @property
     def nothing_before(self) -> bool:
@@ -109,6 +118,9 @@ class Attempt:
     :param key: A digest of the idempotency key that all attempts have in common.
     :param message: A digest of what was sent.
     :param max_tries: Airflow's ``max_tries`` at the time.
+    :param version: The API version that it was sent by; None if that is not known.
+    :param cancels_since: If a person who ends the task cancels the job: how often tasks of the Dag run had been cleared
+        by then. None if not, or once the task has ended by itself.
     """
 
     number: int
@@ -116,6 +128,8 @@ class Attempt:
     key: str
     message: str
     max_tries: int
+    version: str | None = None
+    cancels_since: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -135,8 +149,10 @@ class Attempt:
                 "key": str(key),
                 "message": str(message),
                 "max_tries": int(max_tries),
+                "version": str() | None as version,
+                "cancels_since": int() | None as cancels_since,
             } if number > 0:
-                return cls(number, job_id, key, message, max_tries)
+                return cls(number, job_id, key, message, max_tries, version, cancels_since)
         return None
 
 

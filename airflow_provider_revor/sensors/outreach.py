@@ -52,6 +52,9 @@ class OutreachJobSensor(WaitingSensor):
     ui_color = "#e6ddf7"
     _timed_out = "The outreach job has not ended"
 
+    #: What the job is asked for by: the version of the API that the connection named at the first look.
+    _api_version: str | None = None
+
     def __init__(
         self,
         *,
@@ -81,7 +84,9 @@ class OutreachJobSensor(WaitingSensor):
         """
         self._not_before = None
         try:
-            with RevorHook.for_polling(str(self.revor_conn_id)) as hook:
+            with RevorHook.for_polling(str(self.revor_conn_id), self._api_version) as hook:
+                # What it began with: the connection may change meanwhile.
+                self._api_version = self._api_version or hook.settings.api_version.value
                 job = hook.get_outreach_job(str(self.job_id))
         except RevorError as e:
             self._wait_out(e)
@@ -109,4 +114,6 @@ class OutreachJobSensor(WaitingSensor):
     def _trigger(self, **wait: Any) -> OutreachJobTrigger:
         from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
 
-        return OutreachJobTrigger(job_id=str(self.job_id), revor_conn_id=str(self.revor_conn_id), **wait)
+        return OutreachJobTrigger(
+            job_id=str(self.job_id), revor_conn_id=str(self.revor_conn_id), api_version=self._api_version, **wait
+        )

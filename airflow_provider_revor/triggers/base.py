@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from abc import abstractmethod
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_revor.endings import declares_work, settings_add_work
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError
+from airflow_provider_revor.rules.kills import Place
+from airflow_provider_revor.triggers.xcoms import TaskXComs
+from airflow_provider_revor.version_compat import KILLS_TRIGGERS
 
 if TYPE_CHECKING:
     from airflow_provider_revor.rules.pauses import DeadlineStatus
@@ -164,3 +168,56 @@ class TaskWait(TriggerPart):
     def _in_a_triggerer(self) -> bool:
         # `airflow dags test` gives a trigger no id.
         return getattr(self, "trigger_id", None) is not None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class KillableWait(TaskWait):
+    """
+    A wait for outreach jobs, which are cancelled if a person ends the task.
+
+    :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``.
+    :param cancel_on_kill: Whether to cancel the jobs that have not begun when a person marks the task as failed or
+        clears it. Default: False.
+    """
+
+    revor_conn_id: str = "revor_default"
+    cancel_on_kill: bool = False
+
+    async def until_killed(self, wait: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        """
+        Do as :meth:`in_time` does, and see to the jobs if Airflow cancels the wait.
+
+        :param wait: What returns the payload, sooner or later.
+        """
+        try:
+            return await self.in_time(wait)
+        except asyncio.CancelledError:
+            if not KILLS_TRIGGERS and self.cancel_on_kill:
+                await self._cancel()
+            raise
+
+    async def on_kill(self) -> None:
+        """Cancel the jobs, with ``cancel_on_kill``. Airflow 3.3+ calls it when a person ends the task."""
+        if self.cancel_on_kill:
+            await self._cancel()
+        else:
+            self.log.warning("%s in Revor: ending a task leaves that as it is.", self._what_goes_on)
+
+    async def _cancel(self) -> None:
+        # After the deadline, the task has ended by itself.
+        if self.deadline is not None and time.time() >= self.deadline:
+            return
+        from airflow_provider_revor.triggers.cancelling import TRIGGERER_GRACE, Cancelling
+
+        job_ids = await self._jobs_to_cancel()
+        task = TaskXComs.of_instance(self.task_instance)
+        await Cancelling(self.revor_conn_id, job_ids, task, Place.TRIGGERER, self.log).run(TRIGGERER_GRACE)
+
+    @property
+    @abstractmethod
+    def _what_goes_on(self) -> str:
+        """The beginning of a sentence: what goes on."""
+
+    @abstractmethod
+    async def _jobs_to_cancel(self) -> Iterable[str]:
+        """Return the jobs that go on, the most urgent first."""

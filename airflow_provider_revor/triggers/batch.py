@@ -20,10 +20,10 @@ from airflow_provider_revor.exceptions import (
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.progress import ProgressLog, WaitLog
 from airflow_provider_revor.rules.batch import End, Queue, pack, unpack
-from airflow_provider_revor.rules.outcomes import Row
+from airflow_provider_revor.rules.outcomes import Row, by_urgency
 from airflow_provider_revor.rules.pacing import Pace
 from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, asked_pause
-from airflow_provider_revor.triggers.base import DiscreetEvent, TaskWait
+from airflow_provider_revor.triggers.base import DiscreetEvent, KillableWait
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ _REJECTED_FOR_GOOD = 2
 _LONGEST_BACKOFF = 600.0
 
 
-class OutreachBatchTrigger(TaskWait, BaseTrigger):
+class OutreachBatchTrigger(KillableWait, BaseTrigger):
     """
-    Wait until all jobs of a batch have ended. It only ever reads from Revor.
+    Wait until all jobs of a batch have ended. It only reads from Revor, unless it is to cancel the jobs.
 
     A job is asked for when it is due: some time after it may begin, then after growing pauses. Which jobs have ended is
     kept in an XCom of the task, so a triggerer that restarts does not ask for them again.
@@ -51,7 +51,7 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
     It fires once, with a payload that :class:`.OutreachBatchOperator` understands: ``ends``, packed, and a ``status``
     of ``success``; ``error``, with the ``error``; ``timeout``; or ``execution_timeout``.
 
-    Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job.
+    Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job, ``POST /api/v2/jobs/{id}/cancel``.
 
     :param instance: The task instance whose XCom ``jobs`` holds the jobs: ``dag_id``, ``run_id``, ``task_id`` and
         ``map_index``.
@@ -63,6 +63,7 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
     :param first_poll_at: When the first look may be, in seconds since the epoch; None for at once.
     :param deadline: When to give up, in seconds since the epoch; None for never.
     :param deadline_status: What the payload says when it gives up: ``timeout`` or ``execution_timeout``.
+    :param cancel_on_kill: As for :class:`.KillableWait`. Default: False.
     """
 
     silent_fail = False
@@ -78,6 +79,7 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
         first_poll_at: float | None = None,
         deadline: float | None = None,
         deadline_status: DeadlineStatus = "timeout",
+        cancel_on_kill: bool = False,
     ) -> None:
         super().__init__()
         self.instance = instance
@@ -88,6 +90,8 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
         self.first_poll_at = first_poll_at
         self.deadline = deadline
         self.deadline_status = deadline_status
+        self.cancel_on_kill = cancel_on_kill
+        self._rows: list[Row] | None = None
         self._xcoms = TaskXComs(**instance)
         self._ends: dict[int, End] = {}
         self._hook: RevorHook | None = None
@@ -97,33 +101,16 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
         self._saved_at = time.monotonic()
         self._unsaved = 0
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
-            "instance": self.instance,
-            "wait": self.wait,
-            "revor_conn_id": self.revor_conn_id,
-            "poke_interval": self.poke_interval,
-            "max_requests_per_minute": self.max_requests_per_minute,
-            "first_poll_at": self.first_poll_at,
-            "deadline": self.deadline,
-            "deadline_status": self.deadline_status,
-        }
-
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire once all jobs have ended, or can no longer be waited for."""
         try:
-            payload = await self.in_time(self._wait())
+            payload = await self.until_killed(self._wait())
         finally:
             await self._close()
         yield DiscreetEvent(payload={"ends": pack(self._ends), **payload})
 
-    async def on_kill(self) -> None:
-        """Log that the jobs go on. Airflow 3.3+ calls it when a person ends the task."""
-        self.log.warning("The batch's jobs go on in Revor: ending a task leaves them as they are.")
-
     async def _wait(self) -> dict[str, Any]:
-        rows = await self._read()
+        rows = self._rows = await self._read()
         if rows is None:
             return self.failed(RevorError(f"The XCom {JOBS!r} of the task is gone. Another try sends nothing twice."))
         queue = self._queue(rows)
@@ -161,6 +148,7 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
                 # A new one after each error, so that a new key is used.
                 self._hook = RevorHook.for_polling(self.revor_conn_id)
             hook = self._hook
+            hook.api_version = row.api_version
             job = await hook.aget_outreach_job(row.job_id or "")
         except RevorNotFoundError as e:
             self._end(position, End("failed", e.code or "not_found"))
@@ -212,6 +200,15 @@ class OutreachBatchTrigger(TaskWait, BaseTrigger):
             counts[row.outcome] -= 1
             counts[self._outcome(position, row)] += 1
         return counts
+
+    @property
+    def _what_goes_on(self) -> str:
+        return "The batch's jobs go on"
+
+    async def _jobs_to_cancel(self) -> list[str]:
+        rows = self._rows or await self._read() or []
+        left = [row for position, row in enumerate(rows) if row.waits and position not in self._ends]
+        return [row.job_id or "" for row in by_urgency(left)]
 
     async def _read(self) -> list[Row] | None:
         from asgiref.sync import sync_to_async

@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseTrigger
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.progress import WaitLog, job_question
 from airflow_provider_revor.rules.pauses import Misses, first_pause, job_pause
-from airflow_provider_revor.triggers.base import TaskWait
+from airflow_provider_revor.triggers.base import KillableWait
 from airflow_provider_revor.triggers.polling import polls
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class OutreachJobTrigger(TaskWait, BaseTrigger):
+class OutreachJobTrigger(KillableWait, BaseTrigger):
     """
-    Wait until an outreach job has ended. It only ever reads.
+    Wait until an outreach job has ended. It only reads, unless it is to cancel the job.
 
     It fires once. With ``end_here`` it pushes the dict of a job that has succeeded, and ends the task; else it fires
     with a payload that :class:`.OutreachJobSensor` and the operators understand: ``job_id``, and a ``status`` of
@@ -32,25 +32,21 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
     What heals by itself is waited out, and a connection that Airflow does not find for five minutes; anything else
     ends the wait as an error. A scheduled job is looked at at its time, and once an hour before.
 
-    Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job.
+    Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job, ``POST /api/v2/jobs/{id}/cancel``.
 
     :param job_id: The job.
-    :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``.
+    :param api_version: The API version that the job was made by; None for what the connection says. Default: None.
 
-    The other arguments are those of :class:`.TaskWait`.
+    The other arguments are those of :class:`.TaskWait` and :class:`.KillableWait`.
     """
 
     job_id: str
-    revor_conn_id: str = "revor_default"
+    api_version: str | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire once the job has ended, or can no longer be waited for."""
-        payload = await self.in_time(self._wait())
+        payload = await self.until_killed(self._wait())
         yield await self.event({"job_id": self.job_id, **payload}, {"return_value": payload.get("job")})
-
-    async def on_kill(self) -> None:
-        """Log that the job goes on. Airflow 3.3+ calls it when a person ends the task."""
-        self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self.job_id)
 
     async def _wait(self) -> dict[str, Any]:
         wait_log, misses = WaitLog(self.log, job_question(self.job_id), self.last_logged), Misses()
@@ -69,8 +65,15 @@ class OutreachJobTrigger(TaskWait, BaseTrigger):
         raise RuntimeError("The stream of polls has ended, which it never does by itself.")
 
     async def _look(self) -> OutreachJob:
-        async with RevorHook.for_polling(self.revor_conn_id) as hook:
+        async with RevorHook.for_polling(self.revor_conn_id, self.api_version) as hook:
             return await hook.aget_outreach_job(self.job_id)
+
+    @property
+    def _what_goes_on(self) -> str:
+        return f"Outreach job {self.job_id} goes on"
+
+    async def _jobs_to_cancel(self) -> list[str]:
+        return [self.job_id]
 
     def _pause(self, poll: OutreachJob | Exception) -> float:
         return job_pause(poll, self.poke_interval, time.time())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,24 @@ class TaskXComs:
     run_id: str
     task_id: str
     map_index: int = -1
+
+    @classmethod
+    def of(cls, context: Context) -> TaskXComs:
+        """
+        Return those of the task that runs.
+
+        :param context: The task's context.
+        """
+        return cls.of_instance(context["ti"])
+
+    @classmethod
+    def of_instance(cls, ti: Any) -> TaskXComs:
+        """
+        Return those of a task instance.
+
+        :param ti: The task instance.
+        """
+        return cls(ti.dag_id, ti.run_id, ti.task_id, -1 if getattr(ti, "map_index", None) is None else ti.map_index)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the names of the task instance as plain JSON."""

@@ -24,6 +24,7 @@ EXAMPLE = (
     .read_text()
     .replace("SendableAccountEventTrigger(", "SendableAccountEventTrigger(poke_interval=3, ")
 )
+DAG = "example_on_account_ready"
 ACCOUNTS = [f"acc_{number}" for number in range(4)]
 
 
@@ -42,8 +43,12 @@ def test_outreach_begins_once_from_each_account_that_became_ready(tmp_path, batc
             sandbox.update_account(name, can_send=True)
 
         def begun():
-            query = "SELECT value FROM xcom WHERE dag_id = 'example_on_account_ready' AND key = 'return_value'"
-            return [json.loads(row["value"]) for row in cluster.sql(query)]
+            """The accounts that each run which has succeeded began with."""
+            runs = cluster.api("GET", f"/dags/{DAG}/dagRuns")["dag_runs"]
+            entries = "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/begin/xcomEntries/return_value"
+            done = [entries.format(**run) for run in runs if run["state"] == "success"]
+            values = [cluster.api("GET", entry)["value"] for entry in done]
+            return [json.loads(value) if isinstance(value, str) else value for value in values]
 
         cluster.wait_until(lambda: sum(map(len, begun())) >= len(ACCOUNTS), "a start for each account")
         sandbox.wait_for_requests(sandbox.request_count + 4, timeout=120)
