@@ -108,6 +108,8 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
         self._job_id: str | None = None
         self._job_version: str | None = None
         self._task: TaskXComs | None = None
+        #: The record of the job, which says whether a clear cancels it.
+        self._memory: AttemptMemory | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -124,7 +126,14 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
         :raises RevorJobTimeoutError: if the job has not ended in time.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        began = time.time()
+        try:
+            return self._execute(context, time.time())
+        except (Exception, AirflowTaskTimeout):
+            if self._memory:
+                self._memory.keep_job()
+            raise
+
+    def _execute(self, context: Context, began: float) -> dict[str, Any]:
         job = self._send_once(context, began)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="job_id", value=job.id)
@@ -133,11 +142,7 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
         if not job.ended:
             if self.deferrable:
                 self._defer(job, began)
-            try:
-                job = self._wait(job, began)
-            except (Exception, AirflowTaskTimeout):
-                self._keep_job(context)
-                raise
+            job = self._wait(job, began)
         return self._conclude(context, job)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -150,8 +155,8 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
         :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
         """
         self._job_id = event["job_id"]
-        if event["status"] in ("error", "execution_timeout", "timeout"):
-            self._keep_job(context)
+        if self.cancel_on_kill and event["status"] in ("error", "execution_timeout", "timeout"):
+            self._memory_of(context, self._recipient()).keep_job()
         if event["status"] == "error":
             raise error_from_dict(event["error"])
         if event["status"] == "execution_timeout":
@@ -192,7 +197,9 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
         bounds = interval_bounds(self.min_channel_task_interval_seconds)
         interval = bounds and fixed_choice(key, *bounds)
 
-        memory = self._memory(context, recipient)
+        memory = self._memory_of(context, recipient)
+        if self.cancel_on_kill:
+            self._memory = memory
         self._task = TaskXComs.of(context)
 
         def get(job_id: str) -> OutreachJob:
@@ -226,15 +233,10 @@ class OutreachOperator(ExplainsFailures, BaseOperator):
             self.log.warning("It is scheduled for %s: this try will not wait so long.", job.scheduled_at)
         return job
 
-    def _memory(self, context: Context, recipient: Mapping[str, Any]) -> AttemptMemory:
+    def _memory_of(self, context: Context, recipient: Mapping[str, Any]) -> AttemptMemory:
         ti = context["ti"]
         name = digest("attempt", ti.dag_id, ti.run_id, ti.task_id, person(recipient))
         return AttemptMemory(context, name, self.log)
-
-    def _keep_job(self, context: Context) -> None:
-        """Record that the task ends by itself while its job goes on, so that a clear does not cancel it."""
-        if self.cancel_on_kill:
-            self._memory(context, self._recipient()).keep_job()
 
     def _wait(self, job: OutreachJob, began: float) -> OutreachJob:
         wait_log = WaitLog(self.log, job_question(job.id))

@@ -194,8 +194,10 @@ class OutreachBatchOperator(ExplainsFailures, BaseOperator):
             self._task, self._sender = TaskXComs.of(context), sender
             try:
                 sender.send(batch.messages, len(batch.skipped), batch.total)
-            except RevorError:
+            except (Exception, AirflowTaskTimeout):
                 self._push(context, rows_of(batch, sender.rows))
+                if not sender.stopped:
+                    memory.keep_jobs()
                 raise
         rows = rows_of(batch, sender.rows)
         if self.wait_for_completion and any(row.waits for row in rows):

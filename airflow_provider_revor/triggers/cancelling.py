@@ -131,9 +131,11 @@ class Cancelling:
             await self._look()
 
     def _conclude(self, why: str) -> None:
+        if not self._total:
+            return
         jobs = f"Outreach job {self._left[0]}" if self._total == 1 and self._left else f"{self._total:,} outreach jobs"
         if not self.killed:
-            self._log.warning("%s: left as they stand in Revor, because nobody is known to have ended the task.", jobs)
+            self._log.warning("%s: not cancelled, because no person is known to have failed or cleared the task.", jobs)
         elif self._total > 1:
             self._log.info(
                 "%s of %s are cancelled. %s have begun or ended.",

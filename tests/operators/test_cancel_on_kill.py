@@ -264,3 +264,33 @@ def test_a_batch_retry_after_a_crash_cancels_nothing(revor, airflow, xcoms):
     run(batch(), context(pushed=xcoms, store=store, clears=0, max_tries=3))
     run(batch(), context(2, pushed=xcoms, store=store, clears=0, max_tries=3))
     assert statuses(revor) == ["scheduled"] * 3
+
+
+def test_a_clear_after_a_try_that_failed_by_itself_cancels_nothing(revor, airflow, xcoms):
+    """One that failed while it sent, that is."""
+    one, many = Store(), Store()
+    revor.fail(403, code="permission_denied", method="GET")
+    with pytest.raises(e.RevorPermissionError):
+        task().execute(context(store=one, clears=0))
+    run(task(deferrable=True), context(2, store=one, clears=1))
+    assert statuses(revor) == ["scheduled"]
+
+    revor.reset_jobs()
+    revor.script_jobs(scheduled_in=3_600, times=None)
+    with pytest.MonkeyPatch.context() as patch:
+        sent_two(patch, revor)
+        with pytest.raises(e.RevorPermissionError):
+            batch().execute(context(pushed=xcoms, store=many, clears=0))
+    run(batch(), context(2, pushed=xcoms, store=many, clears=1))
+    assert statuses(revor) == ["scheduled"] * 3
+
+
+def sent_two(patch, revor):
+    create = RevorHook.create_outreach_dispatch
+
+    def dispatch(hook, *args, **kwargs):
+        if len(revor.jobs) == 2:
+            raise e.RevorPermissionError("no more")
+        return create(hook, *args, **kwargs)
+
+    patch.setattr(RevorHook, "create_outreach_dispatch", dispatch)

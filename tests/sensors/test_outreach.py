@@ -237,6 +237,8 @@ def test_the_trigger_gets_what_it_needs_and_nothing_personal(world_of):
         "silent_fail": True,
         "end_here": START_FROM_TRIGGER,
         "push_xcoms": True,
+        "api_version": "v1",
+        "cancel_on_kill": False,
     }
     assert START + 60 <= first <= START + 75
     assert "ada@example.com" not in f"{told}{deferred.value.trigger!r}"

@@ -1,0 +1,125 @@
+"""A person ends a waiting task in a real Airflow: its jobs are cancelled. A triggerer that ends cancels nothing."""
+
+from __future__ import annotations
+
+import pytest
+from system.airflow_cluster import AirflowCluster
+
+from airflow_provider_revor.sandbox.server import Sandbox
+from airflow_provider_revor.version_compat import KILLS_TRIGGERS
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(not KILLS_TRIGGERS, reason="a trigger is told of its task's end on Airflow 3.3+"),
+]
+
+DAGS = """
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from airflow_provider_revor.operators.batch import OutreachBatchOperator
+from airflow_provider_revor.operators.outreach import OutreachDispatchOperator
+
+
+def message(dag_id, number=0):
+    return dict(
+        account_id="acc_1",
+        channel="email",
+        recipient={"address": f"{dag_id}-{number}@example.com"},
+        content={"subject": "Hello", "text": "Hello"},
+    )
+
+
+COMMON = dict(task_id="send", cancel_on_kill=True, retries=2, retry_delay=timedelta(seconds=1))
+
+for dag_id in ("failed", "cleared", "killed", "stopped"):
+    with DAG(f"one_{dag_id}", schedule=None):
+        OutreachDispatchOperator(**COMMON, **message(dag_id), deferrable=True, poke_interval=5)
+    with DAG(f"batch_{dag_id}", schedule=None):
+        OutreachBatchOperator(
+            **COMMON, messages=[message(f"batch-{dag_id}", number) for number in range(5)], poke_interval=5
+        )
+    with DAG(f"worker_{dag_id}", schedule=None):
+        OutreachDispatchOperator(**COMMON, **message(f"worker-{dag_id}"), deferrable=False, poke_interval=2)
+"""
+JOBS = {"one": 1, "batch": 5, "worker": 1}
+WAITS = {"one": "deferred", "batch": "deferred", "worker": "running"}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with AirflowCluster(tmp_path_factory.mktemp("airflow"), {"dags.py": DAGS}) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def sandbox(cluster):
+    """A sandbox whose jobs begin in an hour, for as long as the test lasts."""
+    with Sandbox(accounts=[{"account_id": "acc_1", "channel": "email"}]) as sandbox:
+        sandbox.script_jobs(scheduled_in=3_600, times=None)
+        connection = {**sandbox.connection, "extra": '{"api_version": "v2"}'}
+        cluster.api("POST", "/connections", connection_id="revor_default", **connection)
+        yield sandbox
+        cluster.api("DELETE", "/connections/revor_default")
+
+
+def begin(cluster, sandbox, case):
+    """Start a Dag of each kind, and return their runs once all of them wait."""
+    runs = {f"{kind}_{case}": cluster.trigger(f"{kind}_{case}") for kind in JOBS}
+    for kind, state in WAITS.items():
+        cluster.wait_for_states(f"{kind}_{case}", {state: 1})
+    cluster.wait_until(lambda: len(sandbox.jobs) == sum(JOBS.values()), "all jobs")
+    for kind in ("one", "batch"):
+        cluster.wait_until(lambda dag_id=f"{kind}_{case}": cluster.started_triggers(dag_id), "the trigger to run")
+    return runs
+
+
+def statuses(sandbox):
+    return sorted(job["status"] for job in sandbox.jobs)
+
+
+def end(cluster, runs):
+    """End what still waits, so that the next test finds nothing of it."""
+    for dag_id, run_id in runs.items():
+        cluster.api("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", state="success")
+
+
+def test_marking_a_waiting_task_as_failed_cancels_its_jobs(cluster, sandbox):
+    runs = begin(cluster, sandbox, "failed")
+    for dag_id, run_id in runs.items():
+        cluster.api("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/send", new_state="failed")
+    cluster.wait_until(lambda: statuses(sandbox) == ["cancelled"] * 7, "all jobs to be cancelled")
+    assert all(cluster.states(dag_id) == {"failed": 1} for dag_id in runs)
+    assert sandbox.outbox == []
+
+
+def test_clearing_a_waiting_task_cancels_its_jobs_and_sends_again(cluster, sandbox):
+    runs = begin(cluster, sandbox, "cleared")
+    before = [entry.recipient for entry in sandbox.outbox]
+    for dag_id in runs:
+        body = {"dry_run": False, "task_ids": ["send"], "only_failed": False, "dag_run_id": runs[dag_id]}
+        cluster.api("POST", f"/dags/{dag_id}/clearTaskInstances", **body)
+    once_more = ["cancelled"] * 7 + ["scheduled"] * 7
+    cluster.wait_until(lambda: statuses(sandbox) == once_more, "all jobs to be cancelled and sent again")
+    for kind, state in WAITS.items():
+        cluster.wait_for_states(f"{kind}_cleared", {state: 1})
+    assert sorted(map(str, before)) == sorted(str(entry.recipient) for entry in sandbox.outbox)
+    assert statuses(sandbox) == once_more
+    end(cluster, runs)
+
+
+@pytest.mark.parametrize("case", ["killed", "stopped"])
+def test_a_triggerer_that_ends_cancels_nothing(cluster, sandbox, case):
+    runs = begin(cluster, sandbox, case)
+    (triggerer,) = cluster.triggerers
+    triggerer.kill() if case == "killed" else triggerer.stop()
+    sandbox.reset_requests()
+    cluster.start_triggerer()
+    for job in sandbox.jobs:
+        sandbox.finish_job(job["id"])
+    for dag_id in runs:
+        cluster.wait_for_states(dag_id, {"success": 1}, timeout=240)
+    assert statuses(sandbox) == ["succeeded"] * 7
+    assert {record.method for record in sandbox.requests} == {"GET"}
+    assert len(sandbox.outbox) == 7
