@@ -24,7 +24,7 @@ EXAMPLE = (
     .read_text()
     .replace("SendableAccountEventTrigger(", "SendableAccountEventTrigger(poke_interval=3, ")
 )
-DAG = "example_on_account_ready"
+DAG = "example_on_account_blocked"
 ACCOUNTS = [f"acc_{number}" for number in range(4)]
 
 
@@ -33,25 +33,25 @@ HAS_THE_OPTION = hasattr(Timetable, "batch_asset_events")
 
 
 @pytest.mark.parametrize("batch", [True, False])
-def test_outreach_begins_once_from_each_account_that_became_ready(tmp_path, batch):
+def test_each_account_that_falls_out_is_reported_once(tmp_path, batch):
     config = {"AIRFLOW__SCHEDULER__BATCH_ASSET_EVENTS": str(batch)}
-    with Sandbox() as sandbox, AirflowCluster(tmp_path, {"example.py": EXAMPLE}, config) as cluster:
-        sandbox.set_accounts([{"account_id": name, "channel": "email", "can_send": False} for name in ACCOUNTS])
+    accounts = [{"account_id": name, "channel": "email"} for name in ACCOUNTS]
+    with Sandbox(accounts=accounts) as sandbox, AirflowCluster(tmp_path, {"example.py": EXAMPLE}, config) as cluster:
         cluster.api("POST", "/connections", connection_id="revor_default", **sandbox.connection)
-        sandbox.wait_for_requests(sandbox.request_count + 4, timeout=120)
+        sandbox.wait_for_requests(4, timeout=120)
         for name in ACCOUNTS:
-            sandbox.update_account(name, can_send=True)
+            sandbox.update_account(name, can_send=False)
 
-        def begun():
-            """The accounts that each run which has succeeded began with."""
+        def reports():
+            """What the task of each run that has succeeded returned."""
             runs = cluster.api("GET", f"/dags/{DAG}/dagRuns")["dag_runs"]
-            entries = "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/begin/xcomEntries/return_value"
-            done = [entries.format(**run) for run in runs if run["state"] == "success"]
-            values = [cluster.api("GET", entry)["value"] for entry in done]
+            entry = "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/tell/xcomEntries/return_value"
+            done = [entry.format(**run) for run in runs if run["state"] == "success"]
+            values = [cluster.api("GET", path)["value"] for path in done]
             return [json.loads(value) if isinstance(value, str) else value for value in values]
 
-        cluster.wait_until(lambda: sum(map(len, begun())) >= len(ACCOUNTS), "a start for each account")
+        cluster.wait_until(lambda: sum(map(len, reports())) >= len(ACCOUNTS), "a report of each account")
         sandbox.wait_for_requests(sandbox.request_count + 4, timeout=120)
-        runs = begun()
-        assert sorted(itertools.chain(*runs)) == ACCOUNTS
+        runs = reports()
+        assert sorted(line.split()[1] for line in itertools.chain(*runs)) == ACCOUNTS
         assert len(runs) == len(ACCOUNTS) or batch or not HAS_THE_OPTION
