@@ -52,43 +52,55 @@ def connection_form() -> dict[str, Any]:
         "ui-field-behaviour": {
             "hidden-fields": ["schema", "login", "extra"],
             "relabeling": {"password": "API key", "host": "Base URL"},
-            "placeholders": {"password": "sk-revor-…", "host": "https://revor.ai"},
+            "placeholders": {
+                "password": "sk-revor-…",
+                "host": "https://revor.ai",
+                "port": "443",
+                # Airflow 3 shows those of the fields above alone.
+                "api_version": "v1",
+                "proxies": "http://proxy:3128",
+                "verify": "true",
+                "timeout": "30",
+                "max_retries": "3",
+                "max_response_mb": "32",
+            },
         },
+        # In the order of use: most people need none, then what a network asks for, then limits.
         "conn-fields": {
             "api_version": {
                 "label": "API version",
                 "schema": {"type": ["string", "null"], "enum": ["v1", "v2", None]},
                 "description": "v1 or v2. With v2, jobs can be cancelled. Default: v1.",
             },
-            "timeout": {
-                "label": "Timeout (seconds)",
-                "schema": {"type": ["integer", "null"]},
-                "description": "How long a request may take, until the last byte of its response. Default: 30.",
-            },
-            "max_response_mb": {
-                "label": "Largest response (MB)",
-                "schema": {"type": ["integer", "null"]},
-                "description": "A response larger than this is not read. Default: 32.",
-            },
-            "max_retries": {
-                "label": "Retries",
-                "schema": {"type": ["integer", "null"]},
-                "description": "How often a request is sent again after a rate limit or a fault. Default: 3.",
+            "proxies": {
+                "label": "Proxy",
+                "schema": {"type": ["string", "null"]},
+                "description": "The URL of a proxy, such as http://proxy:3128. Default: what the environment says.",
             },
             "verify": {
                 "label": "Verify TLS",
                 "schema": {"type": ["string", "null"]},
                 "description": "true, false, or the path of a CA bundle. Default: true.",
             },
-            "proxies": {
-                "label": "Proxy",
-                "schema": {"type": ["string", "null"]},
-                "description": "The URL of a proxy. Default: what the environment says.",
-            },
             "allow_http": {
                 "label": "Allow plain HTTP",
                 "schema": {"type": ["boolean", "null"]},
                 "description": "Send the API key unencrypted to another machine (http://). Default: false.",
+            },
+            "timeout": {
+                "label": "Timeout (seconds)",
+                "schema": {"type": ["integer", "null"]},
+                "description": "How long a request may take, until the last byte of its response. Default: 30.",
+            },
+            "max_retries": {
+                "label": "Retries",
+                "schema": {"type": ["integer", "null"]},
+                "description": "How often a request is sent again after a rate limit or a fault. Default: 3.",
+            },
+            "max_response_mb": {
+                "label": "Largest response (MB)",
+                "schema": {"type": ["integer", "null"]},
+                "description": "A response larger than this is not read. Default: 32.",
             },
         },
     }

@@ -109,12 +109,19 @@ class RevorHook(OutreachMethods, BaseHook):
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the fields that the connection's form adds; for Airflow below 3.2."""
         from wtforms import BooleanField, IntegerField, StringField
+        from wtforms.validators import Optional, any_of
 
         fields = {"boolean": BooleanField, "integer": IntegerField, "string": StringField}
-        return {
-            name: fields[spec["schema"]["type"][0]](spec["label"], description=spec["description"])
-            for name, spec in connection_form()["conn-fields"].items()
-        }
+
+        def field(spec: dict[str, Any]) -> Any:
+            # Without the first, a field of a number that is left empty is an error, and the form cannot be saved.
+            validators: list[Any] = [Optional()]
+            if choices := [choice for choice in spec["schema"].get("enum", ()) if choice is not None]:
+                validators.append(any_of(choices))
+            kind = fields[spec["schema"]["type"][0]]
+            return kind(spec["label"], validators=validators, description=spec["description"])
+
+        return {name: field(spec) for name, spec in connection_form()["conn-fields"].items()}
 
     # -- the API -----------------------------------------------------------------------------------------
 

@@ -113,7 +113,8 @@ class _Reader:
             extra = None
         if not isinstance(extra, dict):
             self.refuse("{connection} has an extra that is no JSON object", 'Write it like {"timeout": 30}.')
-        self.extra: dict[str, Any] = extra
+        # A form leaves empty text where nothing was written.
+        self.extra = {name: value for name, value in extra.items() if value is not None and str(value).strip()}
 
     def refuse(self, what: str, advice: str) -> NoReturn:
         names = Names.of(self.conn_id)
@@ -217,7 +218,7 @@ class _Reader:
 
     def verify(self) -> bool | str:
         value = self.extra.get("verify")
-        if isinstance(value, str) and value.strip() and _flag(value) is None:
+        if isinstance(value, str) and _flag(value) is None:
             path = value.strip()
             if not os.path.exists(path):
                 self.refuse(
@@ -243,7 +244,7 @@ class _Reader:
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.extra.get(name)
-        if value is None or value == "":
+        if value is None:
             return default
         flag = _flag(value)
         if flag is None:
@@ -252,7 +253,7 @@ class _Reader:
 
     def number(self, name: str, default: float, wanted: str) -> float:
         value = self.extra.get(name)
-        if value is None or value == "":
+        if value is None:
             return default
         try:
             return math.nan if isinstance(value, bool) else float(value)

@@ -46,6 +46,9 @@ def test_each_place_says_the_same_default(name):
     default = DEFAULTS[name]
     form = connection_form()["conn-fields"][name]["description"]
     assert re.search(rf"Default: .*{default}", form)
+    # A checkbox has no placeholder; a proxy's is an example.
+    placeholder = connection_form()["ui-field-behaviour"]["placeholders"].get(name, default)
+    assert placeholder in (default, "http://proxy:3128")
     row = re.search(rf"^\| extra `{name}` \|.*\| ([^|]*) \|$", README, re.MULTILINE)
     assert row
     assert default in row[1]
