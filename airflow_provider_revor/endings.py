@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_revor.links import has_other_links
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
 # Methods that a Dag author may override, and BaseOperator's arguments for the same purpose.
@@ -21,7 +22,6 @@ _DECLARED = (
     "has_on_success_callback",
     "inlets",
     "outlets",
-    "operator_extra_links",
     "multiple_outputs",
     "map_index_template",
 )
@@ -55,7 +55,7 @@ def declares_work(task: Any) -> bool:
 
     :param task: The task, as the Dag's file makes it or as the triggerer gets it.
     """
-    return any(getattr(task, name) for name in _DECLARED) or _is_mapped_over(task)
+    return any(getattr(task, name) for name in _DECLARED) or has_other_links(task) or _is_mapped_over(task)
 
 
 def settings_add_work() -> bool:

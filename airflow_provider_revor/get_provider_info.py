@@ -33,6 +33,7 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_provider_revor.triggers.connect",
             "airflow_provider_revor.triggers.outreach",
         ),
+        "extra-links": ["airflow_provider_revor.links.RevorAccountsLink"],
         # Read by Airflow 3.2+.
         "cli": ["airflow_provider_revor.cli.definition.get_revor_cli_commands"],
         "connection-types": [

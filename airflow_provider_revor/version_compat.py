@@ -18,6 +18,7 @@ __all__ = [
     "COUNTS_CLEARS",
     "FORM_FROM_PROVIDER_INFO",
     "KILLS_TRIGGERS",
+    "LINKS_ARE_XCOMS",
     "RETRIES_RESCHEDULE",
     "RETRY_POLICIES",
     "SHARED_POLLS",
@@ -36,6 +37,9 @@ _AIRFLOW = (int(_numbers[0]), int(_numbers[1]))
 
 # Whether an asset can be watched by a trigger.
 ASSET_WATCHERS = _AIRFLOW >= (3, 0)
+
+# Whether a task's links are XComs; older ones make a link when someone looks at the task.
+LINKS_ARE_XCOMS = _AIRFLOW >= (3, 0)
 
 # Whether triggers can share a stream of polls.
 SHARED_POLLS = _AIRFLOW >= (3, 3)

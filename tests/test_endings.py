@@ -48,7 +48,7 @@ def note(*_):
     """A callback."""
 
 
-def linked():
+def linked(*, beside_ours=False):
     from airflow.sdk import BaseOperatorLink
 
     class Link(BaseOperatorLink):
@@ -58,7 +58,7 @@ def linked():
             return "https://revor.ai"
 
     class Linked(SendableAccountSensor):
-        operator_extra_links = (Link(),)
+        operator_extra_links = (*(SendableAccountSensor.operator_extra_links if beside_ours else ()), Link())
 
     return Linked(task_id="gate")
 
@@ -107,7 +107,8 @@ def patched():
         pytest.param(lambda: of(inlets=[asset()]), False, id="inlets"),
         pytest.param(lambda: of(multiple_outputs=True), False, id="multiple-outputs"),
         pytest.param(lambda: of(map_index_template="{{ task.account_id }}"), False, id="map-index-template"),
-        pytest.param(linked, False, id="extra-links"),
+        pytest.param(linked, False, id="a-link-of-the-authors"),
+        pytest.param(lambda: linked(beside_ours=True), False, id="a-link-beside-ours"),
         pytest.param(result_of_its_dag, False, id="result-of-the-dag"),
     ],
 )

@@ -13,9 +13,10 @@ PACKAGE = "airflow_provider_revor"
 # From the ground up. A module imports from its own room and from those below, whether at the top or late.
 FLOORS = [
     {"__init__", "get_provider_info", "version_compat", "templates", "typing"},
-    {"exceptions", "endings"},
-    {"failures"},
-    {"api"},
+    {"exceptions"},
+    {"failures", "api"},
+    {"links"},
+    {"endings"},
     {"selection"},
     {"rules"},
     {"progress", "retry_policy", "hooks"},

@@ -18,6 +18,7 @@ from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorJobTimeoutError, RevorTransientError, error_from_dict
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender, this_try
@@ -53,7 +54,7 @@ class OutreachArgs(BaseOperatorArgs, total=False):
     cancel_on_kill: bool
 
 
-class OutreachOperator(ExplainsFailures, BaseOperator):
+class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
     """Base class of the outreach operators; see the subclasses for arguments."""
 
     template_fields: Sequence[str] = (

@@ -21,6 +21,7 @@ from airflow_provider_revor.exceptions import (
 )
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.operators.batch_sending import BatchSender, BatchTry
 from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import BatchMemory
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.typing import OrXCom, OutreachMessage
 
 
-class OutreachBatchOperator(ExplainsFailures, BaseOperator):
+class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
     """
     Send messages to many people, each once and only once, and wait in one trigger until all have been sent.
 

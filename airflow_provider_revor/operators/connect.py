@@ -12,6 +12,7 @@ from airflow_provider_revor.api.accounts import Channel, ConnectAccount, parse_c
 from airflow_provider_revor.api.answers import clean_id
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.templates import is_literal
 from airflow_provider_revor.typing import BaseOperatorArgs
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _MOST_NEW_CHANNELS = 10
 
 
-class ListConnectAccountsOperator(ExplainsFailures, BaseOperator):
+class ListConnectAccountsOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
     """
     List the Connect accounts of a Revor connection.
 

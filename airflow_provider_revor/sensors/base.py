@@ -24,6 +24,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError, error_from_dict
 from airflow_provider_revor.failures import ExplainsFailures
+from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.progress import WaitLog
 from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, deferral_timeout, seconds, time_left
 from airflow_provider_revor.version_compat import is_trigger_timeout
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _MISSING_PAUSE = 30.0
 
 
-class WaitingSensor(ExplainsFailures, BaseSensorOperator):
+class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
     """
     Base class of the sensors.
 

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
 from airflow_provider_revor.endings import declares_work, settings_add_work
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError
+from airflow_provider_revor.links import XCOM_KEY, has_accounts_link
 from airflow_provider_revor.rules.kills import Place
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 from airflow_provider_revor.version_compat import KILLS_TRIGGERS
@@ -92,6 +94,7 @@ class TaskWait(TriggerPart):
         :param wait: What returns the payload, sooner or later.
         """
         begun = time.monotonic()
+        await self._link()
         left = None if self.deadline is None else max(self.deadline - time.time(), 0)
         try:
             async with asyncio.timeout(left) as limit:
@@ -116,18 +119,28 @@ class TaskWait(TriggerPart):
             if payload["status"] == "success" and self._ends_here:
                 from airflow.triggers.base import TaskSuccessEvent
 
-                await self._push(xcoms)
+                await self._store(xcoms if self.push_xcoms else {})
                 # Never with its `xcoms`: Airflow 3.3 encodes those twice.
                 return TaskSuccessEvent()
         except Exception as e:
             self.log.warning("Could not end the task here (%s): it resumes on a worker.", type(e).__name__)
         return DiscreetEvent(payload=payload)
 
-    async def _push(self, xcoms: dict[str, Any]) -> None:
+    async def _link(self) -> None:
+        """Store the task's link, which a worker that defers has stored, where the task begins in the triggerer."""
+        if not self._in_a_triggerer or self._deferred_by_a_worker:
+            return
+        try:
+            if has_accounts_link(self.task):
+                await self._store({XCOM_KEY: CONNECT_ACCOUNTS_URL})
+        except Exception as e:
+            self.log.warning("Could not store the link to the accounts (%s).", type(e).__name__)
+
+    async def _store(self, xcoms: dict[str, Any]) -> None:
         from airflow.sdk.bases.xcom import BaseXCom
 
         ti = self.task_instance
-        for key, value in xcoms.items() if self.push_xcoms else ():
+        for key, value in xcoms.items():
             await BaseXCom.aset(
                 key, value, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
             )

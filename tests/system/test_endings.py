@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 import pytest
 from system.airflow_cluster import AirflowCluster
@@ -71,6 +72,8 @@ for end in ("succeeded", "failed"):
         OutreachJobSensor(task_id="wait", job_id="{{ params.job_id }}", **WAIT)
 """
 
+LINKS = {"Revor: accounts": "https://revor.ai/console/connect"}
+
 GATES = {
     # Of each Dag: the workers that its gate takes, and the tasks after it.
     "deferred": (1, 1),
@@ -99,13 +102,22 @@ def sandbox(cluster):
         yield sandbox
 
 
+def links(cluster, dag_id, task_id):
+    """The links that the UI shows of a task."""
+    (run,) = cluster.sql("SELECT run_id FROM dag_run WHERE dag_id = ?", dag_id)
+    task = f"/dags/{dag_id}/dagRuns/{quote(run['run_id'])}/taskInstances/{task_id}"
+    return cluster.api("GET", f"{task}/links")["extra_links"]
+
+
 @pytest.fixture(scope="module")
 def gates(cluster, sandbox):
-    """The cluster, after all gates have waited and then ended."""
+    """The cluster, after all gates have waited, each with its link, and then ended."""
     for dag_id in GATES:
         cluster.trigger(dag_id)
     for dag_id in GATES:
         cluster.wait_until(lambda dag_id=dag_id: cluster.started_triggers(dag_id), f"the trigger of {dag_id} to run")
+        cluster.wait_until(lambda dag_id=dag_id: links(cluster, dag_id, "gate") == LINKS, f"the link of {dag_id}")
+        assert cluster.tasks(dag_id)["gate"]["state"] == "deferred"
     sandbox.update_account("acc_email", can_send=True)
     for dag_id, (_, after) in GATES.items():
         cluster.wait_for_states(dag_id, {"success": 1 + after})
@@ -135,8 +147,13 @@ def test_the_next_task_reads_the_account_id(gates, dag_id):
     assert gates.xcoms(dag_id, "return_value")["use"] == "acc_email"
 
 
-def test_a_pure_gate_pushes_nothing(gates):
-    assert gates.sql("SELECT 1 FROM xcom WHERE dag_id = 'pure'") == []
+def test_a_pure_gate_pushes_its_link_alone(gates):
+    assert gates.sql("SELECT key FROM xcom WHERE dag_id = 'pure'") == [{"key": "_link_RevorAccountsLink"}]
+
+
+@pytest.mark.parametrize("dag_id", GATES)
+def test_a_gate_that_has_ended_keeps_its_link(gates, dag_id):
+    assert links(gates, dag_id, "gate") == LINKS
 
 
 @pytest.mark.parametrize("started", ["", "_started"])
@@ -178,7 +195,8 @@ def test_a_dispatch_takes_one_worker_and_hands_its_job_on(gates, sandbox):
     assert len(sandbox.outbox) == 3
     assert workers(gates, "dispatches", 3 + 1) == 3 + 1
     rows = gates.sql(
-        "SELECT key, value FROM xcom WHERE dag_id = 'dispatches' AND task_id = 'send' ORDER BY key, map_index"
+        "SELECT key, value FROM xcom WHERE dag_id = 'dispatches' AND task_id = 'send' AND key NOT LIKE '%link%' "
+        "ORDER BY key, map_index"
     )
     values = [json.loads(row["value"]) for row in rows]
     assert [row["key"] for row in rows] == [*3 * ["job_id"], *3 * ["return_value"]]
@@ -198,8 +216,10 @@ def test_a_job_sensor_ends_in_the_triggerer_if_the_job_has_succeeded(gates, sand
     dag_id = f"job_{end}"
     gates.api("POST", f"/dags/{dag_id}/dagRuns", logical_date=None, conf={"job_id": job.id})
     gates.wait_until(lambda: gates.started_triggers(dag_id), "the trigger to run")
+    assert links(gates, dag_id, "wait") == LINKS
     sandbox.finish_job(job.id, end)
     gates.wait_for_states(dag_id, {state: 1})
+    assert links(gates, dag_id, "wait") == LINKS
 
     assert workers(gates, dag_id, taken) == taken
     found = gates.xcoms(dag_id, "return_value")

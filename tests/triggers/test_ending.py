@@ -192,7 +192,9 @@ def test_a_gate_that_started_from_its_trigger_is_asked_itself(pushed, kwargs):
     task = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task("gate")
     event = event_of(in_a_triggerer(SendableAccountTrigger(**sensor.start_trigger_args.trigger_kwargs), task))
     assert has_ended(event) is (not kwargs)
-    assert bool(pushed) is (not kwargs)
+    link = ("_link_RevorAccountsLink", "https://revor.ai/console/connect")
+    xcoms = [("account_id", "acc_1"), ("return_value", item())]
+    assert pushed == ([link] if kwargs else [link, *xcoms])
 
 
 def test_of_a_mapped_gate_its_worker_has_asked(pushed):
