@@ -143,3 +143,13 @@ def worker_kill_grace() -> float:
         return 5.0
     conf = import_module("airflow.configuration").conf
     return float(conf.getfloat("core", "killed_task_cleanup_time", fallback=60.0))
+
+
+def load_stats() -> Any:
+    """Return Airflow's ``Stats``, ready to send."""
+    from airflow.providers.common.compat.sdk import Stats
+
+    if Stats.__module__.startswith("airflow.sdk"):
+        # A triggerer of Airflow 3.2+ prepares another one than that of the Task SDK, which this import prepares.
+        import_module("airflow.sdk.serde")
+    return Stats

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_revor.exceptions import RevorConnectionError, RevorRateLimitError, RevorTransientError
+from airflow_provider_revor.metrics import count_retry
 from airflow_provider_revor.rules.pauses import spread
 
 if TYPE_CHECKING:
@@ -27,13 +28,14 @@ _JITTER = 0.25
 _HEALING_STATUS = frozenset({502, 503, 504})
 
 
-def policy(request: Request, max_retries: int, log: Log) -> dict[str, Any]:
+def policy(request: Request, max_retries: int, log: Log, conn_id: str | None = None) -> dict[str, Any]:
     """
     Return the arguments for tenacity's ``Retrying`` or ``AsyncRetrying``.
 
     :param request: The request.
     :param max_retries: How often it is sent again at the most.
     :param log: The log that names each wait and its reason.
+    :param conn_id: The Airflow connection, for the metrics; None for none.
     """
     from tenacity import retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -44,6 +46,7 @@ def policy(request: Request, max_retries: int, log: Log) -> dict[str, Any]:
         return asked * spread(_JITTER) if asked else backoff(state)
 
     def tell(state: RetryCallState) -> None:
+        count_retry(conn_id)
         log.warning("Sending the request again in %.1f s: %s", state.upcoming_sleep, _error(state))
 
     return {

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_revor.api.accounts import (
+    Channel,
     ConnectAccount,
     filter_sendable,
     list_request,
+    parse_channel,
     parse_flag,
     read_accounts,
 )
@@ -28,6 +30,7 @@ from airflow_provider_revor.get_provider_info import connection_form
 from airflow_provider_revor.hooks.frames import ClearedFrames
 from airflow_provider_revor.hooks.lookup import look_up
 from airflow_provider_revor.hooks.outreach import OutreachMethods, T
+from airflow_provider_revor.metrics import CountedRequest, count_accounts
 from airflow_provider_revor.version_compat import mask_secret
 
 if TYPE_CHECKING:
@@ -141,7 +144,8 @@ class RevorHook(OutreachMethods, BaseHook):
         """
         # Before the request: a bad filter costs none.
         wanted = parse_flag("sendable", sendable)
-        return filter_sendable(self._send(list_request(channel, can_send), read_accounts), wanted)
+        accounts = self._send(list_request(channel, can_send), read_accounts)
+        return filter_sendable(self._counted(accounts, channel, can_send), wanted)
 
     async def alist_connect_accounts(
         self, channel: str | None = None, can_send: bool | str | None = None, sendable: bool | str | None = None
@@ -158,7 +162,17 @@ class RevorHook(OutreachMethods, BaseHook):
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
         wanted = parse_flag("sendable", sendable)
-        return filter_sendable(await self._asend(list_request(channel, can_send), read_accounts), wanted)
+        accounts = await self._asend(list_request(channel, can_send), read_accounts)
+        return filter_sendable(self._counted(accounts, channel, can_send), wanted)
+
+    def _counted(
+        self, accounts: list[ConnectAccount], channel: str | None, can_send: bool | str | None
+    ) -> list[ConnectAccount]:
+        # A list by `can_send` does not say how many there are of the others.
+        if parse_flag("can_send", can_send) is None:
+            wanted = parse_channel(channel)
+            count_accounts(self.settings.conn_id, accounts, [wanted] if wanted else list(Channel))
+        return accounts
 
     def request(
         self,
@@ -298,13 +312,15 @@ class RevorHook(OutreachMethods, BaseHook):
         from airflow_provider_revor.hooks.retry import policy
 
         def attempt() -> Envelope:
-            response = self._open_sync_transport().send(request)
-            self.rate_limit = read_rate_limit(response.headers)
-            return decode(request, response, self.settings.conn_id)
+            transport = self._open_sync_transport()
+            with CountedRequest(self.settings.conn_id) as counted:
+                response = transport.send(request)
+                self.rate_limit = counted.limit = read_rate_limit(response.headers)
+                return decode(request, response, self.settings.conn_id)
 
         with ClearedFrames():
             request = request if as_is else request.in_version(self._version)
-            return read(Retrying(**policy(request, self._retries, self.log))(attempt))
+            return read(Retrying(**policy(request, self._retries, self.log, self.settings.conn_id))(attempt))
 
     async def _asend(self, request: Request, read: Callable[[Envelope], T]) -> T:
         from tenacity import AsyncRetrying
@@ -316,11 +332,12 @@ class RevorHook(OutreachMethods, BaseHook):
             request = request.in_version(self._version)
 
             async def attempt() -> Envelope:
-                response = await transport.send(request)
-                self.rate_limit = read_rate_limit(response.headers)
-                return decode(request, response, self.settings.conn_id)
+                with CountedRequest(self.settings.conn_id) as counted:
+                    response = await transport.send(request)
+                    self.rate_limit = counted.limit = read_rate_limit(response.headers)
+                    return decode(request, response, self.settings.conn_id)
 
-            return read(await AsyncRetrying(**policy(request, self._retries, self.log))(attempt))
+            return read(await AsyncRetrying(**policy(request, self._retries, self.log, self.settings.conn_id))(attempt))
 
     @property
     def _version(self) -> ApiVersion:

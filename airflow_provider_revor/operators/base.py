@@ -19,6 +19,7 @@ from airflow_provider_revor.exceptions import RevorError, RevorJobTimeoutError, 
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.links import LinksToAccounts
+from airflow_provider_revor.metrics import count_job
 from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender, this_try
@@ -139,6 +140,7 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         if self.do_xcom_push:
             context["ti"].xcom_push(key="job_id", value=job.id)
         if not job.ended and not self.wait_for_completion:
+            count_job(self.revor_conn_id, job)
             return job.as_dict()
         if not job.ended:
             if self.deferrable:
@@ -284,6 +286,7 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         )
 
     def _conclude(self, context: Context, job: OutreachJob) -> dict[str, Any]:
+        count_job(self.revor_conn_id, job)
         if job.failed:
             if self.do_xcom_push:
                 # A summary of a mapped task counts it.

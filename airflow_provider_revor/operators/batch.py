@@ -22,6 +22,7 @@ from airflow_provider_revor.exceptions import (
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.links import LinksToAccounts
+from airflow_provider_revor.metrics import count_messages
 from airflow_provider_revor.operators.batch_sending import BatchSender, BatchTry
 from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import BatchMemory
@@ -277,11 +278,15 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
 
     def _conclude(self, context: Context, rows: Sequence[Row]) -> dict[str, Any]:
         summary = self._push(context, rows)
+        why = verdict(summary, self.max_failed)
+        ti, retry_may_help = context["ti"], any(row.retry_may_help for row in rows)
+        if not (why and retry_may_help and ti.try_number <= ti.max_tries):
+            # Else the next try counts them.
+            count_messages(self.revor_conn_id, ((row.channel, row.outcome) for row in rows))
         if not rows:
             self.log.warning("The list of messages is empty: nothing is sent.")
             return summary
-        if why := verdict(summary, self.max_failed):
-            retry_may_help = any(row.retry_may_help for row in rows)
+        if why:
             cls = RevorBatchError if retry_may_help else RevorBatchFailedError
             again = "A retry sends some of them again." if retry_may_help else "Fix the causes, then clear the task."
             raise cls.of(f"{why[0].upper()}{why[1:]}: {describe(summary)}", again)

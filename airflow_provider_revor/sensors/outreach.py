@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict, job_request
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.metrics import count_job
 from airflow_provider_revor.progress import job_question
 from airflow_provider_revor.rules.pauses import job_pause
 from airflow_provider_revor.sensors.base import WaitingSensor
@@ -103,6 +104,7 @@ class OutreachJobSensor(WaitingSensor):
         return False
 
     def _conclude(self, job: OutreachJob) -> dict[str, Any]:
+        count_job(str(self.revor_conn_id), job)
         if job.failed:
             raise job.failure(str(self.revor_conn_id), for_good=True)
         self.log.info("%s", job.ending)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
+from airflow_provider_revor.api.jobs import job_from_dict
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.metrics import count_job
 from airflow_provider_revor.progress import WaitLog, job_question
 from airflow_provider_revor.rules.pauses import Misses, first_pause, job_pause
-from airflow_provider_revor.triggers.base import KillableWait
+from airflow_provider_revor.triggers.base import DiscreetEvent, KillableWait
 from airflow_provider_revor.triggers.polling import polls
 
 if TYPE_CHECKING:
@@ -46,7 +48,11 @@ class OutreachJobTrigger(KillableWait, BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire once the job has ended, or can no longer be waited for."""
         payload = await self.until_killed(self._wait())
-        yield await self.event({"job_id": self.job_id, **payload}, {"return_value": payload.get("job")})
+        event = await self.event({"job_id": self.job_id, **payload}, {"return_value": payload.get("job")})
+        if not isinstance(event, DiscreetEvent):
+            # The task ends here: no worker counts its message.
+            count_job(self.revor_conn_id, job_from_dict(payload["job"]))
+        yield event
 
     async def _wait(self) -> dict[str, Any]:
         wait_log, misses = WaitLog(self.log, job_question(self.job_id), self.last_logged), Misses()
