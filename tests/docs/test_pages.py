@@ -23,6 +23,7 @@ from airflow_provider_revor.sandbox.__main__ import _parse
 
 SHELL = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "RELEASING.md"]
 COMMANDS = sorted({(path.name, command) for path in SHELL for command in commands(path)})
+CONSTRAINTS = "raw.githubusercontent.com/apache/airflow"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
@@ -56,8 +57,8 @@ def test_a_command_is_one_that_works(page, command, monkeypatch):
             from airflow.cli.cli_parser import get_parser
 
             get_parser().parse_args(words)
-        case ["pytest"]:
-            pass
+        case ["pytest", *words]:
+            assert words in ([], ["-o", "pythonpath=dags"])
         case _:
             assert page == "RELEASING.md", f"no test knows how to check: {command}"
 
@@ -65,6 +66,9 @@ def test_a_command_is_one_that_works(page, command, monkeypatch):
 def check_requirements(names):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     allowed = {project["name"], *(f"{project['name']}[{extra}]" for extra in project["optional-dependencies"])}
+    if "--constraint" in names:
+        names, constraints = names[:-2], names[-1]
+        assert re.fullmatch(rf"https://{CONSTRAINTS}/constraints-3\.\d+\.\d+/constraints-3\.1[123]\.txt", constraints)
     assert set(names) - {"pytest"} <= allowed
 
 
