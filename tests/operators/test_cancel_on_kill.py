@@ -97,7 +97,7 @@ def run(task, context):
 @pytest.mark.parametrize("make", [task, batch])
 def test_v1_is_refused_before_anything_is_sent(revor, connect, make):
     connect(host=revor.url, password=revor.api_key)
-    with pytest.raises(e.RevorConfigurationError, match=r"version v1 .* cannot cancel: set its extra `api_version`"):
+    with pytest.raises(e.RevorConfigurationError, match=r"version v1 .* cannot cancel\. Set its extra `api_version`"):
         make().execute(context())
     assert revor.request_count == 0
 
