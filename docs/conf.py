@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from docutils.nodes import Element, TextElement
+from docutils.nodes import Element, Node, TextElement
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
@@ -36,8 +37,6 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(airflow|asyncio|requests)\..*"),
     (r"py:exc", r"(Airflow\w+|ValueError|OSError|TimeoutError)"),
-    # Internal, so it has no page.
-    (r"py:class", r"WaitLog"),
 ]
 
 myst_enable_extensions = ["colon_fence", "deflist", "smartquotes"]
@@ -60,7 +59,15 @@ html_theme_options = {
 }
 
 
-def resolve_short_name(app: Sphinx, env: BuildEnvironment, node: Element, contnode: TextElement) -> Element | None:
+# Docstrings name internal classes, too, which have no page and so no link. A name that is nowhere is a mistake.
+OURS = {
+    name
+    for path in (ROOT / "airflow_provider_revor").rglob("*.py")
+    for name in re.findall(r"^class (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+}
+
+
+def resolve_short_name(app: Sphinx, env: BuildEnvironment, node: Element, contnode: TextElement) -> Node | None:
     """Link ``RevorValueError`` in a ``:raises:`` field to the class of that name, whichever module has it."""
     target = node.get("reftarget", "").lstrip(".")
     if node.get("refdomain") != "py" or not target:
@@ -68,7 +75,7 @@ def resolve_short_name(app: Sphinx, env: BuildEnvironment, node: Element, contno
     domain: Any = env.get_domain("py")
     found = {name for name in domain.objects if name.endswith(f".{target}")}
     if len(found) != 1:
-        return None
+        return contnode if not found and target in OURS else None
     entry = domain.objects[found.pop()]
     return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode)
 
