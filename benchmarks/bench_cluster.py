@@ -12,20 +12,16 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 from bench_gates import COMPONENTS, DEFAULTS, GATES_PER_RUN, HEADER, INTERVAL, OURS, cpu, triggerer_memory
-
-from airflow_provider_revor.sandbox import Sandbox
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
 from cluster.celery_cluster import CeleryCluster
 from cluster.services import temporary_folder
+
+from airflow_provider_revor.sandbox import Sandbox
 
 INTERVALS = 2
 PLOT = Path(__file__).parent.parent / "docs" / "benchmarks-cluster.svg"

@@ -19,7 +19,7 @@ import psutil
 
 from airflow_provider_revor.sandbox import Sandbox
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.extend(str(Path(__file__).parent.parent / folder) for folder in ("tests", "scripts"))
 
 from system.airflow_cluster import AirflowCluster
 
