@@ -5,147 +5,28 @@ import json
 import logging
 import time
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 from factories import account, item
+from triggers.waits import GATE, Polls, events, payload
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.triggers.connect import SendableAccountEventTrigger, SendableAccountTrigger
 from airflow_provider_revor.version_compat import ASSET_WATCHERS, SHARED_POLLS
 
-SHUT, OPEN = [account(can_send=False)], [account()]
+SHUT, OPEN = GATE.goes_on, GATE.ends
 LIMITED = e.RevorRateLimitError("limited", status_code=429, retry_after=300.0)
 
 
 @pytest.fixture
 def polls(monkeypatch):
-    """What the polls get, one after the other; the last one for ever. It counts them and the naps between."""
-
-    polls = SimpleNamespace(answers=[SHUT], count=0, naps=[])
-
-    async def list_accounts(hook, **_):
-        assert hook.max_retries == 0
-        answer = polls.answers[min(polls.count, len(polls.answers) - 1)]
-        polls.count += 1
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    sleep = asyncio.sleep
-
-    async def nap(seconds):
-        polls.naps.append(seconds)
-        await sleep(0)
-
-    monkeypatch.setattr(RevorHook, "alist_connect_accounts", list_accounts)
-    monkeypatch.setattr("airflow_provider_revor.triggers.polling.asyncio.sleep", nap)
-    return polls
-
-
-def events(trigger):
-    async def run():
-        return [event async for event in trigger.run()]
-
-    return asyncio.run(run())
-
-
-def payload(trigger):
-    (event,) = events(trigger)
-    return event.payload
-
-
-def test_it_can_be_made_again_from_plain_json_without_secrets(connect):
-    connect()
-    trigger = SendableAccountTrigger(channel="email", account_id="a", poke_interval=5.0, deadline=9.5, last_logged="x")
-    path, kwargs = trigger.serialize()
-    assert path == "airflow_provider_revor.triggers.connect.SendableAccountTrigger"
-    assert json.loads(json.dumps(kwargs)) == kwargs
-    assert SendableAccountTrigger(**kwargs).serialize() == (path, kwargs)
-    assert "canary" not in repr(trigger)
+    return Polls(monkeypatch, GATE)
 
 
 def test_it_fires_once_an_account_can_send(polls):
     polls.answers = [SHUT, SHUT, OPEN]
     assert payload(SendableAccountTrigger(poke_interval=40)) == {"status": "success", "account": item()}
     assert polls.count == 3
-
-
-def test_it_sleeps_before_every_poll_and_never_less_than_asked(polls):
-    polls.answers = [SHUT] * 50 + [OPEN]
-    payload(SendableAccountTrigger(poke_interval=40))
-    assert len(polls.naps) == polls.count == 51
-    assert polls.naps[0] == 0
-    assert all(40 <= nap <= 44 for nap in polls.naps[1:])
-    assert len(set(polls.naps)) > 2
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [e.RevorRateLimitError("x"), e.RevorServerError("x"), e.RevorConnectionError("x"), e.RevorResponseError("x")],
-)
-def test_what_heals_is_waited_out(polls, fault):
-    polls.answers = [fault, fault, OPEN]
-    assert payload(SendableAccountTrigger(poke_interval=40))["status"] == "success"
-    assert (polls.count, len(polls.naps)) == (3, 3)
-
-
-def test_the_next_poll_is_not_before_retry_after(polls):
-    polls.answers = [LIMITED, OPEN]
-    payload(SendableAccountTrigger(poke_interval=40))
-    assert polls.naps[1] >= 300
-
-
-def test_a_retry_after_beyond_reason_does_not_put_all_gates_to_sleep_for_good(polls):
-    polls.answers = [e.RevorServerError("x", retry_after=10.0**11), OPEN]
-    payload(SendableAccountTrigger(poke_interval=40))
-    assert 86_400 <= polls.naps[1] < 100_000
-
-
-def test_the_first_poll_waits_as_long_as_the_worker_says(polls):
-    polls.answers = [OPEN]
-    payload(SendableAccountTrigger(poke_interval=40, first_poll_at=time.time() + 1_000))
-    assert polls.naps[0] > 990
-
-
-@pytest.mark.parametrize(
-    "fault", [e.RevorAuthenticationError("x"), e.RevorPermissionError("x"), e.RevorConfigurationError("x")]
-)
-def test_what_does_not_heal_ends_the_wait_with_its_own_class(polls, fault):
-    polls.answers = [SHUT, fault]
-    ended = payload(SendableAccountTrigger(poke_interval=40))
-    assert ended["status"] == "error"
-    assert type(e.error_from_dict(ended["error"])) is type(fault)
-
-
-def test_a_gate_does_not_fire_before_the_scheduler_knows_that_its_worker_deferred_it(polls):
-    polls.answers = [OPEN]
-    soon = time.time() + 1
-    for first_poll_at, trigger_id, held in [(soon, 7, True), (soon, None, False), (None, 7, False)]:
-        polls.naps.clear()
-        trigger = SendableAccountTrigger(first_poll_at=first_poll_at)
-        trigger.trigger_id = trigger_id
-        assert payload(trigger)["status"] == "success"
-        assert any(nap > 9 for nap in polls.naps) is held
-
-
-def test_a_connection_that_is_not_found_is_borne_for_five_minutes(polls, monkeypatch):
-    clock = SimpleNamespace(now=time.time())
-    monkeypatch.setattr(time, "time", lambda: clock.now + sum(polls.naps))
-    missing = e.RevorMissingConnectionError("x")
-    polls.answers = [SHUT, *4 * [missing], SHUT, *4 * [missing], OPEN]
-    assert payload(SendableAccountTrigger())["status"] == "success"
-    polls.answers, polls.count = [SHUT, missing], 0
-    assert payload(SendableAccountTrigger())["error"]["error"] == "RevorMissingConnectionError"
-    assert 5 <= polls.count <= 7
-
-
-@pytest.mark.parametrize("bug", [ZeroDivisionError("bug"), TimeoutError("bug")])
-def test_what_nobody_foresaw_fails_the_trigger_instead_of_looping(polls, bug):
-    polls.answers = [bug]
-    with pytest.raises(RuntimeError, match=f"A poll failed unexpectedly: {type(bug).__name__}: bug"):
-        events(SendableAccountTrigger(poke_interval=40, deadline=time.time() + 600))
 
 
 @pytest.mark.parametrize("deadline", [None, 4_000_000_000.0])
@@ -163,26 +44,6 @@ def test_a_timeout_within_the_stream_is_not_the_gates_own(polls, deadline):
 
 def test_a_channel_that_is_none_ends_the_wait():
     assert payload(SendableAccountTrigger(channel="sms"))["error"]["error"] == "RevorValueError"
-
-
-def test_the_deadline_ends_the_wait_even_between_polls():
-    now = time.time()
-    waiting = {"poke_interval": 3600, "first_poll_at": now + 3600}
-    assert payload(SendableAccountTrigger(**waiting, deadline=now + 0.05)) == {"status": "timeout"}
-    assert payload(SendableAccountTrigger(**waiting, deadline=now - 5)) == {"status": "timeout"}
-    running_out = SendableAccountTrigger(**waiting, deadline=now, deadline_status="execution_timeout")
-    assert payload(running_out) == {"status": "execution_timeout"}
-
-
-def test_an_interval_of_0_still_pauses(polls):
-    polls.answers = [SHUT] * 5 + [OPEN]
-    payload(SendableAccountTrigger(poke_interval=0))
-    assert all(nap >= 0.1 for nap in polls.naps[1:])
-
-
-def test_an_unusable_connection_is_the_end(connect):
-    connect(password="")
-    assert payload(SendableAccountTrigger())["error"]["error"] == "RevorConfigurationError"
 
 
 def test_a_missing_connection_is_logged_once(airflow_db, caplog, monkeypatch):
@@ -216,13 +77,6 @@ def test_an_account_that_rendered_to_nothing_is_an_error_not_any_account(polls, 
     polls.answers = [OPEN]
     ended = payload(SendableAccountTrigger(account_id=account_id, any_account=False))
     assert ended["error"]["error"] == "RevorValueError"
-
-
-def test_silent_fail_waits_out_what_it_would_when_poking(polls):
-    polls.answers = [e.RevorNotFoundError("x"), ZeroDivisionError("x"), OPEN]
-    assert payload(SendableAccountTrigger(silent_fail=True))["status"] == "success"
-    polls.answers, polls.count = [e.RevorAuthenticationError("x"), OPEN], 0
-    assert payload(SendableAccountTrigger(silent_fail=True))["status"] == "error"
 
 
 # -- sharing ---------------------------------------------------------------------------------------------
