@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 # Seconds between two lines on how far a batch has come.
 _LEAST = 60.0
+
+# Seconds after which a wait logs that it goes on, although nothing has changed.
+SIGN_OF_LIFE_INTERVAL = 3600.0
 
 
 def from_now(moment: float) -> str:
@@ -26,6 +31,15 @@ def from_now(moment: float) -> str:
     return pendulum.from_timestamp(moment).diff_for_humans()
 
 
+def clock_time(moment: float) -> str:
+    """
+    Return a moment as people write it, such as ``2026-01-01 09:00:00 UTC``.
+
+    :param moment: In seconds since the epoch.
+    """
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def job_question(job_id: object) -> str:
     """
     Return what each poll for a job asks, for :class:`WaitLog`.
@@ -37,35 +51,77 @@ def job_question(job_id: object) -> str:
 
 class WaitLog:
     """
-    Logs what is waited for once per change, not once per poll.
+    Logs what is waited for: once per change, and now and then while nothing changes.
 
     :param log: Where it goes.
     :param question: What each poll asks, as in "Could not learn which accounts can send".
     :param last_logged: The digest of what was logged last, by the worker before it deferred.
+    :param every: Seconds after which it logs again although nothing has changed.
     """
 
-    def __init__(self, log: Log, question: str, last_logged: str | None = None) -> None:
+    def __init__(
+        self, log: Log, question: str, last_logged: str | None = None, every: float = SIGN_OF_LIFE_INTERVAL
+    ) -> None:
         self._log = log
         self._question = question
+        self._every = every
+        self._logged_at = time.time()
+        self._has_just_logged = False
         self.last_logged = last_logged
+        #: Why the wait goes on, by the latest poll.
+        self.reasons: tuple[str, ...] = ()
+        #: When the next poll is, in seconds since the epoch; None if no poll has been yet.
+        self.next_poll_at: float | None = None
 
-    def waiting(self, reason: str) -> None:
-        """Log why the wait goes on, if that is news."""
-        if self._is_news(reason):
-            self._log.info("Waiting. %s", reason)
+    def waiting(self, *reasons: str) -> None:
+        """
+        Log why the wait goes on, if that is news or it is time for a sign of life.
+
+        :param reasons: Sentences; each is a line.
+        """
+        self.reasons = reasons
+        if occasion := self._occasion("\n".join(reasons)):
+            self._log.info("%s %s", "Waiting." if occasion == "news" else "Still waiting.", reasons[0])
+            for reason in reasons[1:]:
+                self._log.info("%s", reason)
+
+    def unchanged(self) -> None:
+        """Log why the wait goes on, as by the last poll, if it is time for a sign of life."""
+        if time.time() >= self._logged_at + self._every:
+            self.waiting(*self.reasons)
 
     def trouble(self, error: Exception) -> None:
-        """Log that a poll failed and is waited out, if that is news."""
+        """Log that a poll failed and is waited out, if that is news or it is time for a sign of life."""
         name, code = type(error).__name__, getattr(error, "code", None)
+        text = f"Could not learn {self._question}, waiting on: {name}: {error}"
+        self.reasons = (text,)
         # Where Revor gives no code, the text tells one reason from another: refused, certificate expired.
         reason = code or _without_numbers(str(error), getattr(error, "request_id", None))
-        if self._is_news(f"{name} {getattr(error, 'status_code', None)} {reason}"):
-            self._log.warning("Could not learn %s, waiting on: %s: %s", self._question, name, error)
+        if occasion := self._occasion(f"{name} {getattr(error, 'status_code', None)} {reason}"):
+            self._log.warning("%s%s", "" if occasion == "news" else "Still waiting. ", text)
 
-    def _is_news(self, what: str) -> bool:
+    def pausing(self, pause: float, until: float | None) -> None:
+        """
+        Log when the next poll is, and when the wait ends, if a line was just logged.
+
+        :param pause: Seconds until the next poll.
+        :param until: When the wait ends, in seconds since the epoch; None for never.
+        """
+        self.next_poll_at = time.time() + pause
+        if self._has_just_logged:
+            ends = "" if until is None else f" and waits until {clock_time(until)} at the latest"
+            self._log.info("It looks again in about %s%s.", in_words(pause), ends)
+            self._has_just_logged = False
+
+    def _occasion(self, what: str) -> Literal["news", "sign of life"] | None:
+        """Return why it is time to log what a poll came to; None if it is not."""
+        now = time.time()
         digest = hashlib.sha256(what.encode(errors="replace")).hexdigest()[:16]
         is_news, self.last_logged = digest != self.last_logged, digest
-        return is_news
+        if not is_news and now < self._logged_at + self._every:
+            return None
+        self._logged_at, self._has_just_logged = now, True
+        return "news" if is_news else "sign of life"
 
 
 def _without_numbers(text: str, request_id: str | None) -> str:

@@ -54,7 +54,7 @@ def pick_account(
     judged = [_judge(position, account) for position, account in enumerate(given)]
     chosen = choose(judged, strategy, digest)
     if chosen is None:
-        reasons = f" {explain_blocked(judged, _MOST_EXPLAINED)}." if judged else ""
+        reasons = f" {'; '.join(explain_blocked(judged, _MOST_EXPLAINED))}." if judged else ""
         raise RevorValueError(
             f"No account to pick: {len(judged)} given, none can send.{reasons} "
             "SendableAccountSensor waits until one can."
@@ -107,9 +107,9 @@ def choose(accounts: Sequence[ConnectAccount], strategy: Strategy, digest: str |
     return random.choice(sendable) if strategy == "random" else sendable[0]  # noqa: S311
 
 
-def explain_blocked(accounts: Sequence[ConnectAccount], most: int) -> str:
+def explain_blocked(accounts: Sequence[ConnectAccount], most: int) -> list[str]:
     """
-    Return why accounts cannot send, on one line and without personal data.
+    Return why each account cannot send, in a clause without personal data.
 
     :param accounts: Accounts, none of which can send.
     :param most: How many of them to explain; the rest is counted.
@@ -117,7 +117,7 @@ def explain_blocked(accounts: Sequence[ConnectAccount], most: int) -> str:
     reasons = [f"{account.label}: {account.blocked_reason}" for account in accounts[:most]]
     if more := len(accounts) - len(reasons):
         reasons.append(f"and {more} more")
-    return "; ".join(reasons)
+    return reasons
 
 
 def _judge(position: int, account: ConnectAccount | Mapping[str, Any]) -> ConnectAccount:

@@ -166,3 +166,11 @@ class BaseSensorArgs(BaseOperatorArgs, total=False):
     max_wait: timedelta | float | None
     silent_fail: bool
     never_fail: bool
+
+
+class WaitingSensorArgs(BaseSensorArgs, total=False):
+    """The arguments that our sensors have besides."""
+
+    notify_after: timedelta | float | None
+    on_waiting_callback: Callbacks | None
+    log_every: timedelta | float

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from airflow.triggers.base import BaseEventTrigger as EventTrigger
     from airflow.triggers.base import BaseEventTrigger as SharedPollTrigger
 
+try:
+    from airflow.sdk.exceptions import AirflowRescheduleException
+except ImportError:  # Airflow 2, and 3 before these moved
+    from airflow.exceptions import AirflowRescheduleException  # type: ignore[no-redef, attr-defined, unused-ignore]
+
 __all__ = [
     "ASSET_WATCHERS",
     "CLI_COMMANDS",
@@ -23,6 +28,7 @@ __all__ = [
     "RETRY_POLICIES",
     "SHARED_POLLS",
     "START_FROM_TRIGGER",
+    "AirflowRescheduleException",
     "EventTrigger",
     "Log",
     "SharedPollTrigger",
@@ -76,6 +82,9 @@ class Log(Protocol):
 
     def warning(self, msg: Any, /, *args: Any) -> Any:
         """Tell what should not happen."""
+
+    def exception(self, msg: Any, /, *args: Any) -> Any:
+        """Tell what failed, with the traceback of what is being handled."""
 
 
 def __getattr__(name: str) -> Any:

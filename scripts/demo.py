@@ -35,7 +35,7 @@ LISTED = re.compile(r"(\w+): (\d+) Connect accounts, (\d+) can send")
 WAITING = re.compile(r"Waiting\. (.+?) \[airflow\.task")
 OPENED = re.compile(r"Account (\S+) can send on (\w+)\.")
 USED = re.compile(r"Account (\S+) can send: this is where the outreach begins\.")
-SENT = re.compile(r"Outreach job (\S+) is succeeded\.")
+SENT = re.compile(r"Outreach job (\S+) has succeeded\.")
 SUMMARY = re.compile(r"Sent: (\d+)\. Failed: 0\.")
 
 

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -27,6 +28,8 @@ class Clock:
     def __init__(self, monkeypatch: Any, start: float | None = None) -> None:
         self._awake = (lambda: start) if start is not None else wall
         self.slept = 0.0
+        # Seconds by which Airflow starts a rescheduled task late.
+        self.scheduler_delay = 0.0
         # When Airflow ends a poking task, and a trigger its wait.
         self.killed_at = self.deadline = float("inf")
         self.start = datetime.fromtimestamp(self.now, UTC)
@@ -85,25 +88,27 @@ def by_rescheduling(sensor, context, clock):
         except Exception as rescheduled:
             if not hasattr(rescheduled, "reschedule_date"):
                 raise
-            clock.now = max(clock.now, rescheduled.reschedule_date.timestamp())
+            clock.now = max(clock.now, rescheduled.reschedule_date.timestamp()) + clock.scheduler_delay
 
 
 def by_deferring(task, context, clock):
     task.deferrable = True
-    try:
-        return task.execute(context)
-    except TaskDeferred as deferred:
-        trigger, method = deferred.trigger, deferred.method_name
-    _, kwargs = trigger.serialize()
-    assert json.loads(json.dumps(kwargs)) == kwargs
-    clock.deadline = trigger.deadline
+    run = partial(task.execute, context)
+    while True:
+        try:
+            return run()
+        except TaskDeferred as deferred:
+            trigger, method = deferred.trigger, deferred.method_name
+        _, kwargs = trigger.serialize()
+        assert json.loads(json.dumps(kwargs)) == kwargs
+        clock.deadline = min(moment for moment in (trigger.deadline, trigger.notify_at) if moment is not None)
+        payload = asyncio.run(_first_event(type(trigger)(**kwargs))).payload
+        assert json.loads(json.dumps(payload)) == payload
+        run = partial(task.resume_execution, method, {"event": payload}, context)
 
-    async def first_event():
-        return await anext(aiter(type(trigger)(**kwargs).run()))
 
-    payload = asyncio.run(first_event()).payload
-    assert json.loads(json.dumps(payload)) == payload
-    return task.resume_execution(method, {"event": payload}, context)
+async def _first_event(trigger):
+    return await anext(aiter(trigger.run()))
 
 
 MODES = {"poke": by_poking, "reschedule": by_rescheduling, "deferred": by_deferring}

@@ -20,6 +20,7 @@ FLOORS = [
     {"selection"},
     {"rules"},
     {"progress", "retry_policy", "hooks"},
+    {"alerts"},
     {"triggers"},
     {"sensors", "operators"},
     {"cli"},

@@ -27,6 +27,7 @@ JOBS_PATH = f"{API_ROOT}/outreach/jobs"
 # A job with any other status, known or not, has not ended.
 _FAILED = ("failed", "cancelled")
 _ENDED = ("succeeded", *_FAILED)
+_ENDINGS = {"succeeded": "has succeeded", "failed": "has failed", "cancelled": "was cancelled"}
 _NOT_BEGUN = ("queued", "scheduled")
 
 _POST_LIKE = "outreach.linkedin.post_like"
@@ -131,7 +132,8 @@ class OutreachJob:
     @property
     def label(self) -> str:
         """Its id and status on one short line, for messages and logs."""
-        return f"Outreach job {clean_id(self.id)} is {clean_id(self.status)}"
+        is_now = _ENDINGS.get(self.status) or f"is {clean_id(self.status)}"
+        return f"Outreach job {clean_id(self.id)} {is_now}"
 
     @property
     def standing(self) -> str:
@@ -182,6 +184,8 @@ class OutreachJob:
             return "have a person add credits in Revor."
         if "membership_tier_insufficient" in code:
             return "have a person upgrade the plan in Revor."
+        if "recipient" in code:
+            return "correct the recipient, or leave that person out."
         if "account" in code:
             return f"fix the account at {CONNECT_ACCOUNTS_URL}."
         return f"fix the cause. It may be the message, the recipient, or the account at {CONNECT_ACCOUNTS_URL}."

@@ -139,14 +139,23 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         job = self._send_once(context, began)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="job_id", value=job.id)
-        if not job.ended and not self.wait_for_completion:
-            count_job(self.revor_conn_id, job)
-            return job.as_dict()
         if not job.ended:
+            wait_log = WaitLog(self.log, job_question(job.id))
+            if self.wait_for_completion:
+                wait_log.waiting(job.standing)
+            else:
+                self.log.info("%s", job.standing)
+            if job.begins_at and job.begins_at > began:
+                self.log.info("It begins %s.", from_now(job.begins_at))
+            if not self.wait_for_completion:
+                count_job(self.revor_conn_id, job)
+                return job.as_dict()
             if self.deferrable:
-                self._defer(job, began)
-            job = self._wait(job, began)
-        return self._conclude(context, job)
+                self._defer(job, began, wait_log)
+            job = self._wait(job, began, wait_log)
+        found = self._conclude(context, job)
+        self.log.info("%s", job.ending)
+        return found
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """
@@ -163,9 +172,9 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         if event["status"] == "error":
             raise error_from_dict(event["error"])
         if event["status"] == "execution_timeout":
-            raise AirflowTaskTimeout(f"Outreach job {self._job_id} has not ended within {self.execution_timeout}.")
+            raise AirflowTaskTimeout(self._not_ended_within(str(self.execution_timeout), event.get("reasons", ())))
         if event["status"] == "timeout":
-            raise self._too_late()
+            raise self._too_late(event.get("reasons", ()))
         return self._conclude(context, job_from_dict(event["job"]))
 
     def on_kill(self) -> None:
@@ -229,9 +238,6 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         job, self._job_version = sent.job, sent.version
         if sent.outdated:
             self.log.warning("Nothing is sent: %s. What it sent differs from what this task now holds.", job.label)
-        if not job.ended:
-            when = f" It begins {from_now(job.begins_at)}." if job.begins_at and job.begins_at > began else ""
-            self.log.info("%s%s", job.standing, when)
         if self.wait_for_completion and (job.begins_at or began) > began + self.timeout:
             self.log.warning("It is scheduled for %s: this try will not wait so long.", job.scheduled_at)
         return job
@@ -241,12 +247,13 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         name = digest("attempt", ti.dag_id, ti.run_id, ti.task_id, person(recipient))
         return AttemptMemory(context, name, self.log)
 
-    def _wait(self, job: OutreachJob, began: float) -> OutreachJob:
-        wait_log = WaitLog(self.log, job_question(job.id))
+    def _wait(self, job: OutreachJob, began: float, wait_log: WaitLog) -> OutreachJob:
         misses = Misses()
         poll: OutreachJob | Exception = job
         while (left := began + self.timeout - time.time()) > 0:
-            time.sleep(min(job_pause(poll, self.poke_interval, time.time()), left))
+            pause = min(job_pause(poll, self.poke_interval, time.time()), left)
+            wait_log.pausing(pause, began + self.timeout)
+            time.sleep(pause)
             try:
                 # A new hook each time, so that a changed key is used.
                 with RevorHook.for_polling(self.revor_conn_id, self._job_version) as hook:
@@ -261,19 +268,22 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
             if poll.ended:
                 return poll
             wait_log.waiting(poll.standing)
-        raise self._too_late()
+        raise self._too_late(wait_log.reasons)
 
-    def _defer(self, job: OutreachJob, began: float) -> NoReturn:
+    def _defer(self, job: OutreachJob, began: float, wait_log: WaitLog) -> NoReturn:
         from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
 
         now = time.time()
         left, status = time_left(began + self.timeout - now, self.execution_timeout, now - began)
+        pause = job_pause(job, self.poke_interval, now)
+        wait_log.pausing(pause, now + left)
         self.defer(
             trigger=OutreachJobTrigger(
                 revor_conn_id=self.revor_conn_id,
                 job_id=job.id,
                 poke_interval=self.poke_interval,
-                first_poll_at=now + job_pause(job, self.poke_interval, now),
+                first_poll_at=now + pause,
+                last_logged=wait_log.last_logged,
                 deadline=now + left,
                 deadline_status=status,
                 end_here=not self.end_on_worker and ends_in_triggerer(self, OutreachOperator),
@@ -292,11 +302,14 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
                 # A summary of a mapped task counts it.
                 context["ti"].xcom_push(key="return_value", value=job.as_dict())
             raise job.failure(self.revor_conn_id)
-        self.log.info("%s", job.ending)
         return job.as_dict()
 
-    def _too_late(self) -> RevorJobTimeoutError:
+    def _not_ended_within(self, limit: str, reasons: Sequence[str]) -> str:
+        where = f"on connection {self.revor_conn_id!r}"
+        return " ".join([f"Outreach job {self._job_id} {where} did not end within {limit}.", *reasons])
+
+    def _too_late(self, reasons: Sequence[str]) -> RevorJobTimeoutError:
         return RevorJobTimeoutError.of(
-            f"Outreach job {self._job_id} on connection {self.revor_conn_id!r} did not end within {self.timeout:g} s.",
+            self._not_ended_within(f"{self.timeout:g} s", reasons),
             "It goes on in Revor: another try of this task waits for the same job, and sends nothing twice.",
         )

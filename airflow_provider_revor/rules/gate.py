@@ -70,6 +70,13 @@ class Gate:
         named = None if account_id is None else parse_id("account_id", account_id)
         return cls(parse_channel(channel), named, pick, digest or sticky_digest(pick, sticky_key))
 
+    @property
+    def failing(self) -> str:
+        """What has not happened in time, up to "within 60 s"."""
+        if self.account_id is not None:
+            return f"Account {clean_id(self.account_id)} could not send"
+        return f"No {self.channel or 'Connect'} account could send"
+
     def candidates(self, accounts: Sequence[ConnectAccount]) -> Sequence[ConnectAccount]:
         """
         Return the accounts that could open the gate, sendable or not, in Revor's order.
@@ -91,11 +98,20 @@ class Gate:
 
     def explain(self, accounts: Sequence[ConnectAccount]) -> str:
         """
-        Return why the gate is shut, without personal data.
+        Return why the gate is shut, on one line and without personal data.
 
         :param accounts: All accounts of the connection, none of which opens the gate.
         """
-        return self._view(accounts).explanation
+        summary, *reasons = (line.rstrip(".") for line in self.reasons(accounts))
+        return f"{summary}. {'; '.join(reasons)}." if reasons else f"{summary}."
+
+    def reasons(self, accounts: Sequence[ConnectAccount]) -> tuple[str, ...]:
+        """
+        Return why the gate is shut, without personal data: a sentence, then one for each account that it waits for.
+
+        :param accounts: All accounts of the connection, none of which opens the gate.
+        """
+        return self._view(accounts).reasons
 
     def _view(self, accounts: Sequence[ConnectAccount]) -> _View:
         snapshot = accounts if isinstance(accounts, Snapshot) else Snapshot(accounts)
@@ -155,10 +171,11 @@ class _View:
         return [account for account in self.candidates if account.sendable]
 
     @cached_property
-    def explanation(self) -> str:
+    def reasons(self) -> tuple[str, ...]:
         kind = f"{self.channel} account" if self.channel else "account"
         if not self.candidates and self.account_id is None:
-            return f"No {kind} is connected at all: connect one at {CONNECT_ACCOUNTS_URL}."
+            return (f"No {kind} is connected at all: connect one at {CONNECT_ACCOUNTS_URL}.",)
         if not self.candidates:
-            return f"Account {clean_id(self.account_id)} is not connected: connect it at {CONNECT_ACCOUNTS_URL}."
-        return f"No {kind} can send yet. {explain_blocked(self.candidates, _MOST_EXPLAINED)}."
+            return (f"Account {clean_id(self.account_id)} is not connected: connect it at {CONNECT_ACCOUNTS_URL}.",)
+        blocked = explain_blocked(self.candidates, _MOST_EXPLAINED)
+        return (f"No {kind} can send yet.", *(f"{reason}." for reason in blocked))

@@ -91,7 +91,16 @@ def asked_pause(poll: object) -> float:
 
     :param poll: What a poll came to: only an error with a ``retry_after`` asks for anything.
     """
-    return min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE) * spread(_RETRY_JITTER)
+    return retry_after(poll) * spread(_RETRY_JITTER)
+
+
+def retry_after(poll: object) -> float:
+    """
+    Return how many seconds a response asks to stay away, a day at the most.
+
+    :param poll: What a poll came to: only an error with a ``retry_after`` asks for anything.
+    """
+    return min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE)
 
 
 def job_pause(poll: OutreachJob | Exception, poke_interval: float, now: float) -> float:

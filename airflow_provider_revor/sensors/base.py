@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from inspect import unwrap
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -21,20 +21,21 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_revor.alerts import CONTEXT_KEY, as_list, call_each, describe_wait
 from airflow_provider_revor.endings import ends_in_triggerer
-from airflow_provider_revor.exceptions import RevorError, RevorTransientError, error_from_dict
+from airflow_provider_revor.exceptions import RevorError, RevorTransientError, RevorValueError, error_from_dict
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.links import LinksToAccounts
-from airflow_provider_revor.progress import WaitLog
+from airflow_provider_revor.progress import SIGN_OF_LIFE_INTERVAL, WaitLog, in_words
 from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, deferral_timeout, seconds, time_left
-from airflow_provider_revor.version_compat import is_trigger_timeout
+from airflow_provider_revor.version_compat import AirflowRescheduleException, is_trigger_timeout
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
     from airflow.triggers.base import BaseTrigger
 
-    from airflow_provider_revor.typing import BaseSensorArgs
+    from airflow_provider_revor.typing import BaseSensorArgs, Callbacks
 
 # Seconds, at the most, between two looks while Airflow does not find the connection: Revor is not asked meanwhile.
 _MISSING_PAUSE = 30.0
@@ -46,10 +47,15 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
 
     :param deferrable: Whether to wait in the triggerer.
     :param end_on_worker: Whether a deferred task that succeeds always ends on a worker.
+    :param notify_after: After how many seconds of waiting to tell people, or a timedelta; None for never.
+        Default: None.
+    :param on_waiting_callback: What tells them: a callable or a notifier, or several. Default: None.
+    :param log_every: Seconds, or a timedelta, after which it logs again that it waits, although nothing has changed.
+        Default: 3600.
     """
 
-    #: The message of a time-out, up to "within 60 s."
-    _timed_out: ClassVar[str]
+    # Templated: another task's output until it is rendered.
+    revor_conn_id: Any
     #: Whether the connection was not found just now, which may be Airflow's own trouble.
     _in_doubt = False
 
@@ -59,7 +65,16 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
         def output(self) -> PlainXComArg:
             """Airflow declares an ``XComArg``, for which type checkers reject ``output["account_id"]``."""
 
-    def __init__(self, *, deferrable: bool, end_on_worker: bool, **kwargs: Unpack[BaseSensorArgs]) -> None:
+    def __init__(
+        self,
+        *,
+        deferrable: bool,
+        end_on_worker: bool,
+        notify_after: timedelta | float | None = None,
+        on_waiting_callback: Callbacks | None = None,
+        log_every: timedelta | float = SIGN_OF_LIFE_INTERVAL,
+        **kwargs: Unpack[BaseSensorArgs],
+    ) -> None:
         # Checked here, because Airflow says something else of each, or nothing, by its version.
         given = {**(kwargs.get("default_args") or {}), **kwargs}
         if (poke_interval := given.get("poke_interval")) is not None:
@@ -71,8 +86,15 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
         self.timeout = seconds(self.timeout)
         self.deferrable = deferrable
         self.end_on_worker = end_on_worker
+        self.notify_after = None if notify_after is None else seconds(notify_after, "notify_after")
+        self.on_waiting_callback = on_waiting_callback
+        self.log_every = seconds(log_every, "log_every")
+        if notify_after is not None and not as_list(on_waiting_callback):
+            raise RevorValueError("notify_after takes an on_waiting_callback: a callable or a notifier, or several.")
         self._not_before: float | None = None
         self._misses = Misses()
+        self._context: Context | None = None
+        self._has_notified = False
 
     @abstractmethod
     def _trigger(self, **wait: Any) -> BaseTrigger:
@@ -95,6 +117,11 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
     def _question(self) -> str:
         """What each poll asks, as in "Could not learn which accounts can send"."""
 
+    @property
+    @abstractmethod
+    def _unmet(self) -> str:
+        """What has not happened, as in "No email account could send within 60 s"."""
+
     def execute(self, context: Context) -> Any:
         """
         Look once, and wait if need be: here, or in the triggerer.
@@ -103,17 +130,17 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
         :raises AirflowSensorTimeout: if the time was up.
         :raises RevorError: for what waiting cannot heal.
         """
-        if not self.deferrable:
-            # Unwrapped: Airflow 2.11 takes a call of a base class's `execute` for one from outside a task.
-            return unwrap(super().execute)(self, context)
-        began = time.monotonic()
-        with self._failures_as_when_poking():
+        self._context = context
+        with self._failures():
+            if not self.deferrable:
+                return self._poke_until_found(context)
+            began = time.monotonic()
             found = self._look(context)
-            spent = time.monotonic() - began
-            if not found and spent > self.timeout:
-                raise self._time_is_up("timeout")
+            waited = time.monotonic() - began
+            if not found and waited > self.timeout:
+                raise self._time_is_up("timeout", self._wait_log.reasons)
             if not found:
-                self._defer(spent)
+                self._defer(waited)
         return getattr(found, "xcom_value", None)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -129,18 +156,33 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
         if event["status"] == "error":
             raise error_from_dict(event["error"])
         if event["status"] in ("timeout", "execution_timeout"):
-            raise self._time_is_up(event["status"])
+            raise self._time_is_up(event["status"], event.get("reasons", ()))
+        if event["status"] == "waiting":
+            self._context = context
+            self._wait_on(event)
         return self._succeed(context, event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after the trigger, with errors and timeouts meaning what they mean to a sensor that pokes."""
-        with self._failures_as_when_poking():
+        with self._failures():
             if is_trigger_timeout(next_method, next_kwargs):
                 limit = self.execution_timeout
                 over = limit is not None and limit.total_seconds() < self.timeout
                 raise self._time_is_up("execution_timeout" if over else "timeout")
             # Not the base class's, which means something else by some errors, by its version.
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+
+    def _poke_until_found(self, context: Context) -> Any:
+        # Airflow's own loop, which must not judge failures: it would skip a task without saying what it waited for.
+        soft_fail, never_fail = self.soft_fail, self.never_fail
+        self.soft_fail = self.never_fail = False
+        try:
+            # Unwrapped: Airflow 2.11 takes a call of a base class's `execute` for one from outside a task.
+            return unwrap(BaseSensorOperator.execute)(self, context)
+        except AirflowSensorTimeout as e:
+            raise self._time_is_up("timeout", self._wait_log.reasons) from e
+        finally:
+            self.soft_fail, self.never_fail = soft_fail, never_fail
 
     def _look(self, context: Context) -> bool | PokeReturnValue:
         try:
@@ -154,11 +196,11 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
             return False
 
     @contextmanager
-    def _failures_as_when_poking(self) -> Iterator[None]:
-        """Skip the task for what a poking sensor is skipped for, by ``soft_fail`` and ``never_fail``."""
+    def _failures(self) -> Iterator[None]:
+        """Fail or skip the task, by ``soft_fail`` and ``never_fail``: in each mode as Airflow's poking sensors."""
         try:
             yield
-        except AirflowSkipException:
+        except (AirflowSkipException, AirflowRescheduleException):
             raise
         except AirflowSensorTimeout as e:
             if self.soft_fail:
@@ -195,36 +237,111 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
 
     @cached_property
     def _wait_log(self) -> WaitLog:
-        return WaitLog(self.log, self._question)
+        return WaitLog(self.log, self._question, every=self.log_every)
 
-    def _time_is_up(self, which: str) -> BaseException:
+    def _time_is_up(self, which: str, reasons: Sequence[str] = ()) -> BaseException:
+        why = " ".join(reasons) or "The log says why."
+        where = f"on connection {str(self.revor_conn_id)!r}"
         if which == "execution_timeout":
-            return AirflowTaskTimeout(f"{self._timed_out} within {self.execution_timeout}.")
-        return AirflowSensorTimeout(f"{self._timed_out} within {self.timeout:g} s.")
+            return AirflowTaskTimeout(f"{self._unmet} within {self.execution_timeout} {where}. {why}")
+        return AirflowSensorTimeout(f"{self._unmet} within {self.timeout:g} s {where}. {why}")
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
     ) -> float:
         # No public method says how long a poking sensor pauses, and a Retry-After must be obeyed.
         interval = max(super()._get_next_poke_interval(started_at, run_duration, poke_count), MIN_POKE_INTERVAL)
+        left = max(self.timeout - run_duration(), 0)
         if self._in_doubt:
-            return min(interval, _MISSING_PAUSE)
-        asked = (self._not_before or 0) - time.time()
-        return max(interval, min(asked, max(self.timeout - run_duration(), 0)))
+            pause = min(interval, _MISSING_PAUSE)
+        else:
+            pause = max(interval, min((self._not_before or 0) - time.time(), left))
+        self._wait_log.pausing(pause, time.time() + left)
+        return pause if self.notify_after is None else self._notify_in_time(run_duration(), pause)
 
-    def _defer(self, spent: float) -> NoReturn:
+    def _notify_in_time(self, waited: float, pause: float) -> float:
+        """
+        Tell people if that is due before the next look, and return the rest of the pause.
+
+        In ``reschedule`` mode the next process does not know what this one did. So this one stays until then, and
+        the next one begins too late to do it again; a process that begins a little late makes up for the one before.
+
+        :param waited: Seconds since the first look.
+        :param pause: Seconds until the next look.
+        """
+        due_in = (self.notify_after or 0) - waited
+        known_to_be_done = self._has_notified or (self.reschedule and due_in <= -self.poke_interval)
+        if known_to_be_done or due_in > pause:
+            return pause
+        time.sleep(max(due_in, 0))
+        self._notify(self._wait_log.reasons, time.time() + max(self.timeout - max(waited, self.notify_after or 0), 0))
+        rest = max(pause - max(due_in, 0), 0)
+        return max(rest, self.poke_interval) if self.reschedule else rest
+
+    def _notify(self, reasons: Sequence[str], until: float | None) -> None:
+        """
+        Tell people that this task waits.
+
+        :param reasons: Why, by the latest look.
+        :param until: When it gives up, in seconds since the epoch; None for never.
+        """
+        self._has_notified = True
+        # Airflow's type knows only Airflow's own names.
+        context: Any = self._context
+        context[CONTEXT_KEY] = describe_wait(
+            context.get("ti"),
+            waited=self.notify_after or 0,
+            until=until,
+            unmet=self._unmet,
+            conn_id=str(self.revor_conn_id),
+            reasons=reasons,
+        )
+        self.log.info("It has waited for %s: telling people.", in_words(self.notify_after or 0))
+        call_each(self.on_waiting_callback, context, self.log)
+
+    def _defer(self, waited: float) -> NoReturn:
         now = time.time()
-        left, status = time_left(self.timeout - spent, self.execution_timeout, spent)
+        left, status = time_left(self.timeout - waited, self.execution_timeout, waited)
+        pause = max(self.poke_interval, MIN_POKE_INTERVAL, (self._not_before or 0) - now)
+        self._wait_log.pausing(pause, now + left)
+        notify_in = None if self.notify_after is None else self.notify_after - waited
+        if notify_in is not None and notify_in <= 0:
+            self._notify(self._wait_log.reasons, now + left)
+            notify_in = None
+        self._defer_until(
+            deadline=now + left,
+            deadline_status=status,
+            first_poll_at=now + pause,
+            notify_at=None if notify_in is None else now + notify_in,
+            last_logged=self._wait_log.last_logged,
+        )
+
+    def _wait_on(self, event: dict[str, Any]) -> NoReturn:
+        """
+        Tell people that this task waits, and wait on as before.
+
+        :param event: The payload of the event that said that it is time to.
+        """
+        self._notify(event.get("reasons", ()), event["deadline"])
+        earliest = time.time() + max(self.poke_interval, MIN_POKE_INTERVAL)
+        self._defer_until(
+            deadline=event["deadline"],
+            deadline_status=event["deadline_status"],
+            first_poll_at=event["next_poll_at"] or earliest,
+            last_logged=event["last_logged"],
+        )
+
+    def _defer_until(self, *, deadline: float | None, **wait: Any) -> NoReturn:
+        left = self.timeout if deadline is None else max(deadline - time.time(), 0)
         self.defer(
             trigger=self._trigger(
                 poke_interval=self.poke_interval,
-                first_poll_at=max(now + max(self.poke_interval, MIN_POKE_INTERVAL), self._not_before or 0),
-                deadline=now + left,
-                deadline_status=status,
+                deadline=deadline,
                 silent_fail=self.silent_fail,
+                log_every=self.log_every,
                 end_here=not self.end_on_worker and ends_in_triggerer(self, WaitingSensor),
                 push_xcoms=self.do_xcom_push,
-                last_logged=self._wait_log.last_logged,
+                **wait,
             ),
             method_name="execute_complete",
             timeout=deferral_timeout(left),

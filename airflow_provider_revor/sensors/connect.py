@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_revor.triggers.connect import SendableAccountTrigger
-    from airflow_provider_revor.typing import BaseSensorArgs, OrXCom
+    from airflow_provider_revor.typing import OrXCom, WaitingSensorArgs
 
 
 class SendableAccountSensor(WaitingSensor):
@@ -76,8 +76,6 @@ class SendableAccountSensor(WaitingSensor):
     template_fields: Sequence[str] = ("revor_conn_id", "channel", "account_id", "sticky_key")
     ui_color = "#d9f2e6"
 
-    _timed_out = "No Connect account could send"
-
     def __init__(
         self,
         *,
@@ -89,7 +87,7 @@ class SendableAccountSensor(WaitingSensor):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         start_from_trigger: bool = False,
         end_on_worker: bool = False,
-        **kwargs: Unpack[BaseSensorArgs],
+        **kwargs: Unpack[WaitingSensorArgs],
     ) -> None:
         super().__init__(deferrable=deferrable or start_from_trigger, end_on_worker=end_on_worker, **kwargs)
         if is_literal(channel):
@@ -124,6 +122,9 @@ class SendableAccountSensor(WaitingSensor):
                 "sticky_key": self.sticky_key,
                 "poke_interval": self.poke_interval,
                 "silent_fail": self.silent_fail,
+                "timeout": self.timeout,
+                "notify_after": self.notify_after,
+                "log_every": self.log_every,
                 # What else is left for a worker, such as a callback, the trigger sees in the task that comes with it.
                 "end_here": not self.end_on_worker and not is_customised(self, WaitingSensor),
                 "push_xcoms": self.do_xcom_push,
@@ -135,6 +136,10 @@ class SendableAccountSensor(WaitingSensor):
     @property
     def _question(self) -> str:
         return ACCOUNTS_QUESTION
+
+    @property
+    def _unmet(self) -> str:
+        return self._gate().failing
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """
@@ -156,7 +161,7 @@ class SendableAccountSensor(WaitingSensor):
         if account := gate.find(accounts):
             self.log.info("Account %s can send on %s.", account.label, clean_id(account.channel))
             return PokeReturnValue(is_done=True, xcom_value=self._hand_over(context, account.as_dict()))
-        self._wait_log.waiting(gate.explain(accounts))
+        self._wait_log.waiting(*gate.reasons(accounts))
         return False
 
     def _succeed(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:

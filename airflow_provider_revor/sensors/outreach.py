@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
 from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict, job_request
+from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.metrics import count_job
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
-    from airflow_provider_revor.typing import BaseSensorArgs, OrXCom
+    from airflow_provider_revor.typing import OrXCom, WaitingSensorArgs
 
 
 class OutreachJobSensor(WaitingSensor):
@@ -51,7 +52,6 @@ class OutreachJobSensor(WaitingSensor):
 
     template_fields: Sequence[str] = ("revor_conn_id", "job_id")
     ui_color = "#e6ddf7"
-    _timed_out = "The outreach job has not ended"
 
     #: What the job is asked for by: the version of the API that the connection named at the first look.
     _api_version: str | None = None
@@ -63,7 +63,7 @@ class OutreachJobSensor(WaitingSensor):
         revor_conn_id: OrXCom[str] = "revor_default",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_on_worker: bool = False,
-        **kwargs: Unpack[BaseSensorArgs],
+        **kwargs: Unpack[WaitingSensorArgs],
     ) -> None:
         super().__init__(deferrable=deferrable, end_on_worker=end_on_worker, **kwargs)
         if is_literal(job_id):
@@ -74,6 +74,10 @@ class OutreachJobSensor(WaitingSensor):
     @property
     def _question(self) -> str:
         return job_question(self.job_id)
+
+    @property
+    def _unmet(self) -> str:
+        return f"Outreach job {clean_id(self.job_id)} has not ended"
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """
@@ -94,7 +98,9 @@ class OutreachJobSensor(WaitingSensor):
             return self._look_again(e)
         self._wait_out(None)
         if job.ended:
-            return PokeReturnValue(is_done=True, xcom_value=self._conclude(job))
+            found = self._conclude(job)
+            self.log.info("%s", job.ending)
+            return PokeReturnValue(is_done=True, xcom_value=found)
         self._wait_log.waiting(job.standing)
         return self._look_again(job)
 
@@ -107,7 +113,6 @@ class OutreachJobSensor(WaitingSensor):
         count_job(str(self.revor_conn_id), job)
         if job.failed:
             raise job.failure(str(self.revor_conn_id), for_good=True)
-        self.log.info("%s", job.ending)
         return job.as_dict()
 
     def _succeed(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:

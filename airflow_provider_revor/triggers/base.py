@@ -17,11 +17,13 @@ from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
 from airflow_provider_revor.endings import declares_work, settings_add_work
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError
 from airflow_provider_revor.links import XCOM_KEY, has_accounts_link
+from airflow_provider_revor.progress import SIGN_OF_LIFE_INTERVAL
 from airflow_provider_revor.rules.kills import Place
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 from airflow_provider_revor.version_compat import KILLS_TRIGGERS
 
 if TYPE_CHECKING:
+    from airflow_provider_revor.progress import WaitLog
     from airflow_provider_revor.rules.pauses import DeadlineStatus
 
 # A worker may report a task's end some seconds late ([workers] min_heartbeat_interval). A task that its trigger resumes
@@ -68,6 +70,12 @@ class TaskWait(TriggerPart):
     :param first_poll_at: When the first poll may be, in seconds since the epoch; None for at once. Default: None.
     :param deadline: When to give up, in seconds since the epoch; None for never. Default: None.
     :param deadline_status: What the payload says when it gives up: ``timeout``, the default, or ``execution_timeout``.
+    :param timeout: After how many seconds to give up, where the wait begins in the triggerer; None for never.
+        Default: None.
+    :param notify_at: When to resume the task so that it tells people of the wait, in seconds since the epoch; None for
+        never. Default: None.
+    :param notify_after: The same in seconds, where the wait begins in the triggerer. Default: None.
+    :param log_every: Seconds after which it logs again that it waits, although nothing has changed. Default: an hour.
     :param silent_fail: Whether what trying again might heal is waited out too, whatever it is. Default: False.
     :param end_here: Whether the task may succeed in the triggerer; if not, it resumes on a worker. Default: False.
     :param push_xcoms: Whether to push the task's XComs when it succeeds in the triggerer. Default: True.
@@ -78,6 +86,10 @@ class TaskWait(TriggerPart):
     first_poll_at: float | None = None
     deadline: float | None = None
     deadline_status: DeadlineStatus = "timeout"
+    timeout: float | None = None
+    notify_at: float | None = None
+    notify_after: float | None = None
+    log_every: float = SIGN_OF_LIFE_INTERVAL
     silent_fail: bool = False
     end_here: bool = False
     push_xcoms: bool = True
@@ -87,15 +99,19 @@ class TaskWait(TriggerPart):
         # Airflow's base class; a dataclass does not call it by itself.
         super().__init__()
 
-    async def in_time(self, wait: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    async def in_time(self, wait: Awaitable[dict[str, Any]], wait_log: WaitLog | None = None) -> dict[str, Any]:
         """
-        Return the payload of the event that ends the wait, which may be that the time is up.
+        Return the payload of the event that ends the wait, which may be that the time is up, or that people are told.
 
         :param wait: What returns the payload, sooner or later.
+        :param wait_log: What knows why it has not come yet.
         """
         begun = time.monotonic()
         await self._link()
-        left = None if self.deadline is None else max(self.deadline - time.time(), 0)
+        self.begin(time.time())
+        ends = [(self.deadline, self.deadline_status), (self.notify_at, "waiting")]
+        moment, status = min(((at, status) for at, status in ends if at is not None), default=(None, ""))
+        left = None if moment is None else max(moment - time.time(), 0)
         try:
             async with asyncio.timeout(left) as limit:
                 payload = await wait
@@ -103,10 +119,26 @@ class TaskWait(TriggerPart):
             # A poll may time out, too.
             if not limit.expired():
                 raise
-            payload = {"status": self.deadline_status}
+            payload = {"status": status}
+            if wait_log and wait_log.reasons:
+                payload["reasons"] = list(wait_log.reasons)
+            if wait_log and status == "waiting":
+                payload |= {"deadline": self.deadline, "deadline_status": self.deadline_status}
+                payload |= {"next_poll_at": wait_log.next_poll_at, "last_logged": wait_log.last_logged}
         if self._deferred_by_a_worker:
             await asyncio.sleep(max(_SETTLING - (time.monotonic() - begun), 0))
         return payload
+
+    def begin(self, now: float) -> None:
+        """
+        Note when the wait ends, if it begins here.
+
+        :param now: The time, in seconds since the epoch.
+        """
+        if self.deadline is None and self.timeout is not None:
+            self.deadline = now + self.timeout
+        if self.notify_at is None and self.notify_after is not None:
+            self.notify_at = now + self.notify_after
 
     async def event(self, payload: dict[str, Any], xcoms: dict[str, Any]) -> TriggerEvent:
         """
@@ -196,14 +228,15 @@ class KillableWait(TaskWait):
     revor_conn_id: str = "revor_default"
     cancel_on_kill: bool = False
 
-    async def until_killed(self, wait: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    async def until_killed(self, wait: Awaitable[dict[str, Any]], wait_log: WaitLog | None = None) -> dict[str, Any]:
         """
         Do as :meth:`in_time` does, and see to the jobs if Airflow cancels the wait.
 
         :param wait: What returns the payload, sooner or later.
+        :param wait_log: What knows why it has not come yet.
         """
         try:
-            return await self.in_time(wait)
+            return await self.in_time(wait, wait_log)
         except asyncio.CancelledError:
             if not KILLS_TRIGGERS and self.cancel_on_kill:
                 await self._cancel()

@@ -15,7 +15,7 @@ from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorValueError
 from airflow_provider_revor.progress import WaitLog
 from airflow_provider_revor.rules.gate import ACCOUNTS_QUESTION, Gate
-from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL, Misses, seconds
+from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, retry_after, seconds
 from airflow_provider_revor.selection import Strategy
 from airflow_provider_revor.triggers.base import DiscreetEvent, TaskWait
 from airflow_provider_revor.triggers.changes import Becomes, Changes
@@ -34,10 +34,10 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
     Wait until a Connect account can send.
 
     It fires once. With ``end_here`` it pushes the XComs of a task that succeeds, and ends it; else it fires with a
-    payload that :class:`.SendableAccountSensor` understands:
-    ``{"status": "success", "account": {…}}``, ``{"status": "error", "error": {…}}``, ``{"status": "timeout"}`` or
-    ``{"status": "execution_timeout"}``. What heals by itself is waited out, and a connection that Airflow does not find
-    for five minutes; anything else ends the wait as an error.
+    payload that :class:`.SendableAccountSensor` understands: a ``status`` of ``success``, with the ``account``;
+    ``error``, with the ``error``; ``timeout`` or ``execution_timeout``, with the last ``reasons``; or ``waiting``, when
+    it is time to tell people, with the ``reasons`` and what the next trigger needs. What heals by itself is waited out,
+    and a connection that Airflow does not find for five minutes; anything else ends the wait as an error.
 
     It begins with a look, unless a worker has just looked, or with the latest look of another trigger of the same
     connection and interval, if that is younger than the interval.
@@ -84,12 +84,13 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
 
         :param shared_stream: What :meth:`open_shared_stream` yields.
         """
-        payload = await self.in_time(self._wait(shared_stream))
+        wait_log = WaitLog(self.log, ACCOUNTS_QUESTION, self.last_logged, self.log_every)
+        payload = await self.in_time(self._wait(shared_stream, wait_log), wait_log)
         account = payload.get("account", {})
         yield await self.event(payload, {"account_id": account.get("account_id"), "return_value": account})
 
-    async def _wait(self, shared_stream: AsyncIterator[Poll]) -> dict[str, Any]:
-        wait_log, misses = WaitLog(self.log, ACCOUNTS_QUESTION, self.last_logged), Misses()
+    async def _wait(self, shared_stream: AsyncIterator[Poll], wait_log: WaitLog) -> dict[str, Any]:
+        misses = Misses()
         try:
             gate = Gate.of(
                 channel=self.channel,
@@ -108,13 +109,14 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
                     wait_log.trouble(poll)
                     unchanged = None
                 elif poll is unchanged:
-                    continue
+                    wait_log.unchanged()
                 elif account := gate.find(poll):
                     self.log.info("Account %s can send on %s.", account.label, clean_id(account.channel))
                     return {"status": "success", "account": account.as_dict()}
                 else:
-                    wait_log.waiting(gate.explain(poll))
+                    wait_log.waiting(*gate.reasons(poll))
                     unchanged = poll
+                wait_log.pausing(max(self.poke_interval, MIN_POKE_INTERVAL, retry_after(poll)), self.deadline)
         except RevorValueError as e:
             return self.failed(e)
         raise RuntimeError("The stream of polls has ended, which it never does by itself.")
@@ -202,8 +204,7 @@ class SendableAccountEventTrigger(AccountPolls, EventTrigger):
             # Nothing is raised here: a watcher that ends is started again at once, in a loop without a pause.
             if isinstance(poll, Exception):
                 wait_log.trouble(poll)
-                asked = min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE)
-                if asked > self.poke_interval:
+                if (asked := retry_after(poll)) > self.poke_interval:
                     await memory.not_before(time.time() + asked)
                 continue
             try:

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from airflow_provider_revor.exceptions import RevorTransientError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.rules.gate import Snapshot
-from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL, spread
+from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL, retry_after, spread
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.accounts import ConnectAccount
@@ -164,11 +164,11 @@ class Looks:
             return False
         lasts = self._pause(look.poll)
         if joining and isinstance(look.poll, RevorTransientError):
-            lasts = min(look.poll.retry_after or 0, LONGEST_PAUSE)
+            lasts = retry_after(look.poll)
         return asyncio.get_running_loop().time() < look.at + lasts
 
     def _pause(self, poll: Poll) -> float:
-        return max(self._interval, min(getattr(poll, "retry_after", None) or 0, LONGEST_PAUSE))
+        return max(self._interval, retry_after(poll))
 
 
 _looks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, float], Looks]] = WeakKeyDictionary()

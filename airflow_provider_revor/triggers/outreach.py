@@ -30,9 +30,10 @@ class OutreachJobTrigger(KillableWait, BaseTrigger):
 
     It fires once. With ``end_here`` it pushes the dict of a job that has succeeded, and ends the task; else it fires
     with a payload that :class:`.OutreachJobSensor` and the operators understand: ``job_id``, and a ``status`` of
-    ``success`` or ``failed``, with the ``job``; ``error``, with the ``error``; ``timeout``; or ``execution_timeout``.
-    What heals by itself is waited out, and a connection that Airflow does not find for five minutes; anything else
-    ends the wait as an error. A scheduled job is looked at at its time, and once an hour before.
+    ``success`` or ``failed``, with the ``job``; ``error``, with the ``error``; ``timeout`` or ``execution_timeout``,
+    with the last ``reasons``; or ``waiting``, when it is time to tell people, with the ``reasons`` and what the next
+    trigger needs. What heals by itself is waited out, and a connection that Airflow does not find for five minutes;
+    anything else ends the wait as an error. A scheduled job is looked at at its time, and once an hour before.
 
     Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job, ``POST /api/v2/jobs/{id}/cancel``.
 
@@ -47,15 +48,16 @@ class OutreachJobTrigger(KillableWait, BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire once the job has ended, or can no longer be waited for."""
-        payload = await self.until_killed(self._wait())
+        wait_log = WaitLog(self.log, job_question(self.job_id), self.last_logged, self.log_every)
+        payload = await self.until_killed(self._wait(wait_log), wait_log)
         event = await self.event({"job_id": self.job_id, **payload}, {"return_value": payload.get("job")})
         if not isinstance(event, DiscreetEvent):
             # The task ends here: no worker counts its message.
             count_job(self.revor_conn_id, job_from_dict(payload["job"]))
         yield event
 
-    async def _wait(self) -> dict[str, Any]:
-        wait_log, misses = WaitLog(self.log, job_question(self.job_id), self.last_logged), Misses()
+    async def _wait(self, wait_log: WaitLog) -> dict[str, Any]:
+        misses = Misses()
         first = first_pause(self.first_poll_at, self.poke_interval, time.time())
         async for poll in polls(self._look, self._pause, first):
             missed = misses.bears_with(poll, time.time())
@@ -64,10 +66,13 @@ class OutreachJobTrigger(KillableWait, BaseTrigger):
                     return self.failed(poll)
                 wait_log.trouble(poll)
             elif poll.ended:
-                self.log.info("%s", poll.ending)
+                # A failure is logged by the worker that raises it.
+                if not poll.failed:
+                    self.log.info("%s", poll.ending)
                 return {"status": "failed" if poll.failed else "success", "job": poll.as_dict()}
             else:
                 wait_log.waiting(poll.standing)
+            wait_log.pausing(self._pause(poll), self.deadline)
         raise RuntimeError("The stream of polls has ended, which it never does by itself.")
 
     async def _look(self) -> OutreachJob:

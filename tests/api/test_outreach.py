@@ -197,24 +197,24 @@ def test_any_json_is_a_job_or_a_response_error(body):
 
 
 @pytest.mark.parametrize(
-    ("status", "ended", "failed"),
+    ("status", "ended", "failed", "said"),
     [
-        ("succeeded", True, False),
-        ("failed", True, True),
-        ("cancelled", True, True),
-        ("queued", False, False),
-        ("scheduled", False, False),
-        ("running", False, False),
-        ("settling", False, False),
-        ("Failed", False, False),
+        ("succeeded", True, False, "has succeeded"),
+        ("failed", True, True, "has failed"),
+        ("cancelled", True, True, "was cancelled"),
+        ("queued", False, False, "is queued"),
+        ("scheduled", False, False, "is scheduled"),
+        ("running", False, False, "is running"),
+        ("settling", False, False, "is settling"),
+        ("Failed", False, False, "is Failed"),
     ],
 )
-def test_what_is_not_known_goes_on(status, ended, failed):
+def test_what_is_not_known_goes_on(status, ended, failed, said):
     one = OutreachJob(**job(status=status))
     assert (one.ended, one.failed) == (ended, failed)
     assert one.ended_at == (1_767_258_002.0 if ended else None)
     assert one.begins_at == (1_767_258_000.0 if status in ("queued", "scheduled") else None)
-    assert one.standing.startswith(f"Outreach job job_1 is {status}")
+    assert one.standing.startswith(f"Outreach job job_1 {said}")
 
 
 @pytest.mark.parametrize("at", ["2026-01-01T09:00:02Z", "2026-01-01T10:00:02.000+01:00", "2026-01-01T09:00:02"])
@@ -248,7 +248,7 @@ def test_a_skipped_post_like_is_a_success_and_says_so():
     assert (skipped.skipped, skipped.failed) == (True, False)
     assert "was skipped" in skipped.ending
     assert not OutreachJob(**job(status="failed", result={"status": "skipped"})).skipped
-    assert OutreachJob(**job()).ending == "Outreach job job_1 is succeeded."
+    assert OutreachJob(**job()).ending == "Outreach job job_1 has succeeded."
 
 
 # -- why it failed ---------------------------------------------------------------------------------------
@@ -272,6 +272,21 @@ def test_a_failure_tells_the_code_why_and_what_to_do():
     assert str(failure()).startswith("Outreach job job_1 failed on connection 'revor_default'. ")
     assert "was cancelled in Revor on connection 'revor_default'. " in str(failure("cancelled"))
     assert ": by_owner: Why not. " in str(failure("cancelled", code="by_owner", message="Why not"))
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy", "to_the_console"),
+    [
+        pytest.param("recipient_unreachable", "correct the recipient", False, id="recipient"),
+        pytest.param("connect_account_reconnect_required", "fix the account at", True, id="account"),
+        pytest.param("insufficient_credits", "have a person add credits", False, id="credits"),
+        pytest.param("mailbox_full", "It may be the message, the recipient, or the account at", True, id="unknown"),
+    ],
+)
+def test_a_failure_points_to_what_is_to_be_fixed(code, remedy, to_the_console):
+    told = str(failure(code=code, retryable=False))
+    assert remedy in told
+    assert ("https://revor.ai/console/connect" in told) is to_the_console
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])

@@ -344,7 +344,7 @@ def test_no_log_line_tells_who_was_written_to_or_what(ready, caplog, monkeypatch
                 make().execute(context(**memory))
             except e.RevorError as error:
                 told.append(str(error))
-    assert "is failed: sending again under the next idempotency key" in caplog.text
+    assert "has failed: sending again under the next idempotency key" in caplog.text
     assert "Sending the request again" in caplog.text
     assert any("idempotency_conflict" in text for text in told)
     for personal in ("dana", "Dana", "secret", "Hello"):

@@ -170,11 +170,16 @@ def test_it_logs_once_per_change_and_nothing_personal(context, requests_mock, ca
         gate().execute(context)
     of_airflow = ("operator.py", "baseoperator.py", "sensor.py", "base.py")
     told = [r.getMessage() for r in caplog.records if r.name == "gate" and r.filename not in of_airflow]
-    assert len(told) == 4
-    assert "can_send is false" in told[0]
-    assert "reconnect it at https://revor.ai/console/connect" in told[1]
-    assert "429 api_rate_limit_exceeded" in told[2]
-    assert told[3] == "Account acc_1 can send on email."
+    assert len(told) == 9
+    assert told[0] == told[3] == "Waiting. No account can send yet."
+    assert told[1].startswith("acc_1: can_send is false")
+    assert (
+        told[2] == told[5] == "It looks again in about 1 minute and waits until 1970-01-12 13:56:40 UTC at the latest."
+    )
+    assert "reconnect it at https://revor.ai/console/connect" in told[4]
+    assert "429 api_rate_limit_exceeded" in told[6]
+    assert told[7].startswith("It looks again in about 2 minutes and waits until")
+    assert told[8] == "Account acc_1 can send on email."
     assert "ada@example.com" not in caplog.text
     assert "sk-revor-canary" not in caplog.text
 
@@ -226,6 +231,10 @@ def test_a_gate_that_is_shut_checks_once_and_defers(context, requests_mock, cloc
         "first_poll_at": kwargs["first_poll_at"],
         "deadline": clock.now + 600,
         "deadline_status": "timeout",
+        "timeout": None,
+        "notify_at": None,
+        "notify_after": None,
+        "log_every": 3600.0,
         "silent_fail": False,
         "end_here": START_FROM_TRIGGER,
         "push_xcoms": True,

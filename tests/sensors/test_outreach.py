@@ -234,6 +234,10 @@ def test_the_trigger_gets_what_it_needs_and_nothing_personal(world_of):
         "poke_interval": 60,
         "deadline": START + 600,
         "deadline_status": "timeout",
+        "timeout": None,
+        "notify_at": None,
+        "notify_after": None,
+        "log_every": 3600.0,
         "silent_fail": True,
         "end_here": START_FROM_TRIGGER,
         "push_xcoms": True,
@@ -253,8 +257,9 @@ def test_it_logs_once_per_change_and_nothing_of_the_result(world_of, caplog, mon
     assert [line for line in told if "utreach job" in line] == [
         "Waiting. Outreach job job_1 is running.",
         "Could not learn how outreach job job_1 stands, waiting on: RevorRateLimitError: limited",
-        "Outreach job job_1 is succeeded.",
+        "Outreach job job_1 has succeeded.",
     ]
+    assert len([line for line in told if "looks again in about" in line]) == 2
     assert "msg_1" not in caplog.text
 
 

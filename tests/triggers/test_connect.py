@@ -50,9 +50,12 @@ def test_a_missing_connection_is_logged_once(airflow_db, caplog, monkeypatch):
     monkeypatch.setattr(SendableAccountTrigger, "log", logging.getLogger("trigger"))
     gone = SendableAccountTrigger(revor_conn_id="nowhere", poke_interval=0.1, deadline=time.time() + 1)
     with caplog.at_level(logging.INFO, "trigger"):
-        assert payload(gone) == {"status": "timeout"}
-    (told,) = [record.getMessage() for record in caplog.records if record.name == "trigger"]
+        ended = payload(gone)
+    assert ended["status"] == "timeout"
+    assert "There is no Airflow connection 'nowhere'" in ended["reasons"][0]
+    told, pausing = [record.getMessage() for record in caplog.records if record.name == "trigger"]
     assert "There is no Airflow connection 'nowhere'" in told
+    assert pausing.startswith("It looks again in about 1 second and waits until")
 
 
 def test_it_logs_once_per_change_not_what_the_worker_told_and_nothing_personal(polls, caplog, monkeypatch):
@@ -63,11 +66,13 @@ def test_it_logs_once_per_change_not_what_the_worker_told_and_nothing_personal(p
     with caplog.at_level(logging.INFO):
         (event,) = events(trigger)
     told = [r.getMessage() for r in caplog.records if r.name == "trigger"]
-    assert len(told) == 4
-    assert "can_send is false" in told[0]
-    assert "reconnect it" in told[1]
-    assert "limited" in told[2]
-    assert told[3] == "Account acc_1 can send on email."
+    assert len(told) == 9
+    assert told[0] == told[3] == "Waiting. No account can send yet."
+    assert "can_send is false" in told[1]
+    assert "reconnect it" in told[4]
+    assert "limited" in told[6]
+    assert [told[n] for n in (2, 5, 7)] == [f"It looks again in about {n}." for n in 2 * ["40 seconds"] + ["5 minutes"]]
+    assert told[8] == "Account acc_1 can send on email."
     # This is what the triggerer itself logs at INFO.
     assert "ada@example.com" not in f"{caplog.text}{event} {event!r}"
 

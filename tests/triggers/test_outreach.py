@@ -26,6 +26,7 @@ def looks(monkeypatch):
 
 
 waiting = JOB.wait
+PAUSING = "It looks again in about 40 seconds."
 
 
 def test_what_an_earlier_version_left_in_the_database_is_understood():
@@ -66,13 +67,17 @@ def test_it_logs_once_per_change_and_nothing_of_the_result(looks, caplog, monkey
     later = job(status="scheduled", scheduled_at="2026-01-01T09:00:00Z")
     looks.answers = [later, later, RUNNING, RUNNING, LIMITED, LIMITED, DONE]
     monkeypatch.setattr(OutreachJobTrigger, "log", logging.getLogger("trigger"))
+    monkeypatch.setattr("random.random", lambda: 0.0)
     with caplog.at_level(logging.INFO):
         (event,) = events(waiting())
     assert [record.getMessage() for record in caplog.records if record.name == "trigger"] == [
         "Waiting. Outreach job job_1 is scheduled for 2026-01-01T09:00:00Z.",
+        PAUSING,
         "Waiting. Outreach job job_1 is running.",
+        PAUSING,
         "Could not learn how outreach job job_1 stands, waiting on: RevorRateLimitError: limited",
-        "Outreach job job_1 is succeeded.",
+        PAUSING.replace("40 seconds", "5 minutes"),
+        "Outreach job job_1 has succeeded.",
     ]
     # This is what the triggerer itself logs at INFO.
     assert "msg_1" not in f"{caplog.text}{event} {event!r}"
@@ -85,7 +90,7 @@ def test_it_does_not_tell_what_the_worker_told(looks, caplog, monkeypatch):
     worker.waiting(OutreachJob(**RUNNING).standing)
     with caplog.at_level(logging.INFO, "trigger"):
         payload(waiting(last_logged=worker.last_logged))
-    assert [r.getMessage() for r in caplog.records if r.name == "trigger"] == ["Outreach job job_1 is succeeded."]
+    assert [r.getMessage() for r in caplog.records if r.name == "trigger"] == ["Outreach job job_1 has succeeded."]
 
 
 def test_killing_the_task_leaves_the_job_as_it_is_and_says_so(looks, caplog, monkeypatch):

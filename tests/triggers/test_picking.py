@@ -101,5 +101,6 @@ def test_what_an_earlier_version_has_stored_still_loads():
     trigger = SendableAccountTrigger(**EARLIER)
     # It ends on a worker, as it would have.
     new = {"pick": "first", "sticky_key": None, "sticky_digest": None, "end_here": False, "push_xcoms": True}
+    new |= {"timeout": None, "notify_at": None, "notify_after": None, "log_every": 3600.0}
     assert trigger.serialize()[1] == {**EARLIER, **new}
     assert payload(trigger)["account"]["account_id"] == "acc_1"
