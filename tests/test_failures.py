@@ -22,6 +22,7 @@ from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.operators.summary import OutreachSummaryOperator
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
+from airflow_provider_revor.version_compat import ASSET_WATCHERS
 
 API = "https://revor.ai/api/v1"
 KEY_IS_BAD = [
@@ -45,7 +46,7 @@ class Overridden(ListConnectAccountsOperator):
 
 def in_context():
     """The context of a first try, in any mode."""
-    of_a_task = context()
+    of_a_task = context(map_index=-1)
     of_a_task["ti"].get_first_reschedule_date = lambda _: None
     return of_a_task
 
@@ -232,6 +233,7 @@ with DAG("it_fails", schedule=None) as the_dag:
 """
 
 
+@pytest.mark.skipif(not ASSET_WATCHERS, reason="Airflow 2 prints each line of a log twice")
 def test_a_failed_tasks_log_in_airflow(dag_file, connect, revor_sandbox, capfd):
     connect(host=revor_sandbox.url, password="sk-revor-wrong-key")
     dag_file("it_fails", DAG_FILE).the_dag.test()
