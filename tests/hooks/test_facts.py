@@ -24,7 +24,7 @@ DEFAULTS = {
     "allow_http": "false",
 }
 DOCSTRING = " ".join((inspect.getdoc(RevorHook) or "").split())
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs/connection.md").read_text()
 
 
 def test_the_settings_have_these_defaults():
@@ -35,9 +35,9 @@ def test_the_settings_have_these_defaults():
     assert has["api_version"] == DEFAULTS["api_version"]
 
 
-def test_the_form_the_readme_and_the_docstring_have_these_extras():
+def test_the_form_the_documentation_and_the_docstring_have_these_extras():
     assert set(connection_form()["conn-fields"]) == set(DEFAULTS)
-    assert set(re.findall(r"^\| extra `(\w+)`", README, re.MULTILINE)) == set(DEFAULTS)
+    assert set(re.findall(r"^Extra `(\w+)`\n: ", PAGE, re.MULTILINE)) == set(DEFAULTS)
     assert set(re.findall(r"``(\w+)`` \(", DOCSTRING)) == set(DEFAULTS)
 
 
@@ -49,9 +49,9 @@ def test_each_place_says_the_same_default(name):
     # A checkbox has no placeholder; a proxy's is an example.
     placeholder = connection_form()["ui-field-behaviour"]["placeholders"].get(name, default)
     assert placeholder in (default, "http://proxy:3128")
-    row = re.search(rf"^\| extra `{name}` \|.*\| ([^|]*) \|$", README, re.MULTILINE)
-    assert row
-    assert default in row[1]
+    entry = re.search(rf"^Extra `{name}`\n: (.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    assert entry
+    assert re.search(rf"Default: [^.]*{default}", entry[1])
     docstring = re.search(rf"``{name}`` \((.*?)\)", DOCSTRING)
     assert docstring
     assert re.search(rf"default:? .*{default}", docstring[1])
@@ -60,4 +60,4 @@ def test_each_place_says_the_same_default(name):
 def test_each_place_says_the_same_host():
     assert DEFAULT_HOST in DOCSTRING
     assert connection_form()["ui-field-behaviour"]["placeholders"]["host"] == DEFAULT_HOST
-    assert re.search(rf"^\| host .*{DEFAULT_HOST}", README, re.MULTILINE)
+    assert re.search(rf"^Host\n: .*Default: `{DEFAULT_HOST}`", PAGE, re.MULTILINE)
