@@ -33,6 +33,7 @@ LONGEST_RUN = 300
 # The Dag's log lines, in the order in which they are expected.
 LISTED = re.compile(r"(\w+): (\d+) Connect accounts, (\d+) can send")
 WAITING = re.compile(r"Waiting\. (.+?) \[airflow\.task")
+BLOCKED = re.compile(r"(\S+: .+ \(status \w+, lifecycle \w+\)\.) \[airflow\.task")
 OPENED = re.compile(r"Account (\S+) can send on (\w+)\.")
 USED = re.compile(r"Account (\S+) can send: this is where the outreach begins\.")
 SENT = re.compile(r"Outreach job (\S+) has succeeded\.")
@@ -79,17 +80,18 @@ class Story:
             say(f"  accounts  {listed[1]}: {listed[2]} connected, {listed[3]} can send")
         elif (waiting := WAITING.search(line)) and not self.waited:
             self.waited = waiting[1]
-            say("  gate      waits. " + waiting[1].replace("; ", "\n            ").replace(". ", ".\n            ", 1))
+            say(f"  gate      waits. {waiting[1]}")
             if self.sandbox:
                 threading.Timer(SECONDS_TO_RECONNECT, self.reconnect).start()
+        elif (blocked := BLOCKED.search(line)) and not self.opened:
+            say(f"            {blocked[1]}")
         elif opened := OPENED.search(line):
             self.opened = opened[1]
             say(f"  gate      goes on: {opened[1]} can send on {opened[2]}")
         elif used := USED.search(line):
             self.used = used[1]
             say(f"  use       was handed the account_id {used[1]}")
-        elif (sent := SENT.search(line)) and sent[1] not in self.sent:
-            # Both the trigger and the task log it.
+        elif sent := SENT.search(line):
             self.sent.append(sent[1])
             say(f"  send      {sent[1]} has succeeded")
         elif summary := SUMMARY.search(line):

@@ -58,6 +58,29 @@ def test_the_gate_waits_and_hands_the_account_on(load, revor_sandbox, capfd, mod
     assert all(record.status == 200 for record in revor_sandbox.requests)
 
 
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_a_gate_tells_people_that_it_waits_and_goes_on(load, airflow_db, revor_sandbox, capfd, monkeypatch, mode):
+    dag = load("example_gate_tells_people")
+    gate = dag.get_task("gate")
+    gate.deferrable = mode == "deferrable"
+    gate.poke_interval = 1.0
+    gate.notify_after = 2.0
+    told = []
+
+    def tell(context):
+        gate_tells(context)
+        told.append(context["revor_wait"])
+        for account in revor_sandbox.accounts:
+            revor_sandbox.reconnect(account["account_id"])
+
+    gate_tells, gate.on_waiting_callback = gate.on_waiting_callback, tell
+    state, states = run(dag)
+    assert (state, states) == ("success", {"gate": "success", "use": "success"})
+    assert len(told) == 1
+    assert "acc_email_anna: its credentials must be updated" in told[0]["message"]
+    assert "After 2 seconds:\nNo email account can send yet." in capfd.readouterr().out
+
+
 def test_the_list_is_expanded_over(load, revor_sandbox, capfd):
     dag = load("example_list_accounts")
     for account in revor_sandbox.accounts:

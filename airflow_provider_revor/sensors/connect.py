@@ -37,11 +37,17 @@ class SendableAccountSensor(WaitingSensor):
     XCom ``account_id``, so that ``gate.output["account_id"]`` and ``ti.xcom_pull("gate", key="account_id")`` both
     give the id.
 
-    While it waits it logs, once per change, why each account cannot send. What heals by itself (rate limits, 5xx,
-    network) is logged and waited out, the next poll not before Revor's ``Retry-After``; what does not (400, 401, 403,
-    a connection that has no key) fails the task at once, without retries. A connection that Airflow does not find is
-    waited out for five minutes; then the task fails, and Airflow's ``retries`` apply. Deferred gates of one connection
-    and interval share one request per interval on Airflow 3.3+.
+    While it waits it logs why each account cannot send, where to fix that, when it looks again and until when it waits:
+    once per change, and every ``log_every`` while nothing changes. A time-out says the same. What heals by itself (rate
+    limits, 5xx, network) is logged and waited out, the next poll not before Revor's ``Retry-After``; what does not
+    (400, 401, 403, a connection that has no key) fails the task at once, without retries. A connection that Airflow
+    does not find is waited out for five minutes; then the task fails, and Airflow's ``retries`` apply. Deferred gates
+    of one connection and interval share one request per interval on Airflow 3.3+.
+
+    A wait that lasts can tell people, once, by ``notify_after`` and ``on_waiting_callback``; it goes on meanwhile, with
+    the same timeout. The context of the callback, and of a notifier's templates, has ``revor_wait``: a dict with the
+    ``message``, all of it in one text, and its parts ``waited``, ``until``, ``reasons`` and ``links`` (``accounts``,
+    ``log``), as in ``SlackNotifier(text="{{ revor_wait.message }}", channel="#outreach")``.
 
     In ``reschedule`` mode each poll is a process of its own, which logs again what it waits for; while the connection
     is not found, the process keeps its worker. ``exponential_backoff`` has no effect on a deferred gate.
@@ -66,6 +72,12 @@ class SendableAccountSensor(WaitingSensor):
     :param end_on_worker: Whether a deferred task that succeeds always ends on a worker. Airflow 3.3+ ends it in the
         triggerer, XComs included, unless a worker has more to do: callbacks, hooks, inlets or outlets, listeners, a
         custom XCom backend, tasks mapped over its return value. Default: False.
+    :param notify_after: After how many seconds of waiting to call ``on_waiting_callback``, or a timedelta; None for
+        never. A deferred gate resumes on a worker for it, and defers again. In ``reschedule`` mode, the process whose
+        next look would come later keeps its worker until then. Default: None.
+    :param on_waiting_callback: A callable that takes the context, a notifier, or a list of these. One that fails is
+        logged, and stops neither the others nor the wait. Default: None.
+    :param log_every: Seconds, or a timedelta, after which a wait without change is logged again. Default: an hour.
     :param kwargs: What every sensor takes; ``poke_interval`` (seconds or a timedelta, default 60), ``timeout`` (seconds
         or a timedelta), ``soft_fail``, ``never_fail``, ``silent_fail`` and ``execution_timeout`` mean the same whether
         it pokes or is deferred; but a poking sensor, as any of Airflow's, looks at the clock only after a poke.

@@ -44,6 +44,9 @@ class OutreachJobSensor(WaitingSensor):
     :param deferrable: Whether to wait in the triggerer, without a worker. Default: Airflow's
         ``[operators] default_deferrable``.
     :param end_on_worker: As for :class:`.SendableAccountSensor`. Default: False.
+    :param notify_after: As for :class:`.SendableAccountSensor`. Default: None.
+    :param on_waiting_callback: As for :class:`.SendableAccountSensor`. Default: None.
+    :param log_every: As for :class:`.SendableAccountSensor`. Default: an hour.
     :param kwargs: What every sensor takes; ``poke_interval`` (seconds or a timedelta, default 60), ``timeout`` (seconds
         or a timedelta), ``soft_fail``, ``never_fail``, ``silent_fail`` and ``execution_timeout`` mean the same whether
         it pokes or is deferred; but a poking sensor, as any of Airflow's, looks at the clock only after a poke.
