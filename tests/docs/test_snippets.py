@@ -36,7 +36,7 @@ def snippet(dag_file, revor_sandbox):
 
 
 def quickly(dag):
-    """Have waits of seconds, and each wait on a worker."""
+    """Have every wait look again soon."""
     for task in dag.tasks:
         for holder in (vars(task), getattr(task, "partial_kwargs", {})):
             if "poke_interval" in holder:
