@@ -125,12 +125,7 @@ def test_a_scheduled_job_is_cancelled(snippet, revor_sandbox, monkeypatch):
     assert [job["status"] for job in revor_sandbox.jobs] == ["cancelled"]
 
 
-def test_the_tests_of_a_project_pass(dag_file, revor_sandbox):
-    dag_file("my_dags", (FOLDER / "my_dags.py").read_text())
-    tests = load("test_my_dags")
-    tests.test_the_message_is_sent_once_an_account_can_send(revor_sandbox)
-    revor_sandbox.reset_jobs()
-    tests.test_nothing_is_sent_without_a_valid_key(revor_sandbox)
+# tests/test_first_project.py runs pytest with pytest.ini, my_dags, test_my_dags and test_my_watcher.
 
 
 def test_the_use_of_the_hook_works(revor_sandbox):

@@ -68,9 +68,10 @@ def test_without_the_extra_it_says_what_to_install(run):
     result.stdout.fnmatch_lines(["*pip install 'airflow-provider-revor[[]sandbox]'*"])
 
 
-def test_the_plugin_is_light():
+@pytest.mark.parametrize("plugin", [PLUGIN, "airflow_provider_revor.testing"])
+def test_the_plugin_is_light(plugin):
     script = (
-        f"import sys, {PLUGIN}; "
+        f"import sys, {plugin}; "
         "print({'fastapi', 'uvicorn', 'pydantic', 'starlette', 'requests', 'httpx', 'airflow', 'asyncio'} "
         "& set(sys.modules))"
     )
