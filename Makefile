@@ -15,7 +15,7 @@ demo: $(VENV)/.demo ## Watch a real Airflow wait for an account that can send, a
 	@$(BIN)/python scripts/demo.py
 
 ui: $(VENV)/.demo ## Click through a real Airflow beside the sandbox, a local Revor, until ctrl-C (no key needed)
-	@$(BIN)/python scripts/ui.py
+	@$(BIN)/python scripts/run_ui.py
 
 test: $(VENV)/.dev ## Run the tests on the newest Airflow
 	@$(BIN)/pytest $(PARALLEL)

@@ -34,6 +34,25 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_provider_revor.triggers.outreach",
         ),
         "extra-links": ["airflow_provider_revor.links.RevorAccountsLink"],
+        "plugins": [{"name": "revor", "plugin-class": "airflow_provider_revor.ui.plugin.RevorPlugin"}],
+        "config": {
+            "revor": {
+                "description": "The Revor provider.",
+                "options": {
+                    "accounts_page": {
+                        "description": (
+                            "Whether Airflow's UI (3.1+) has the page Browse > Revor: the accounts of each connection "
+                            "of the type revor, the gates that wait, and the outreach of the last days, for people who "
+                            "may read connections. API servers read this when they start.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
+                    }
+                },
+            }
+        },
         # Read by Airflow 3.2+.
         "cli": ["airflow_provider_revor.cli.definition.get_revor_cli_commands"],
         "connection-types": [

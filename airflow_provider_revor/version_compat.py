@@ -28,12 +28,14 @@ __all__ = [
     "RETRY_POLICIES",
     "SHARED_POLLS",
     "START_FROM_TRIGGER",
+    "UI_PLUGINS",
     "AirflowRescheduleException",
     "EventTrigger",
     "Log",
     "SharedPollTrigger",
     "is_trigger_timeout",
     "mask_secret",
+    "store_dag",
     "task_state",
     "worker_kill_grace",
 ]
@@ -72,6 +74,9 @@ FORM_FROM_PROVIDER_INFO = _AIRFLOW >= (3, 2)
 
 # Whether the command line takes commands of providers.
 CLI_COMMANDS = _AIRFLOW >= (3, 2)
+
+# Whether plugins can add pages to Airflow's UI.
+UI_PLUGINS = _AIRFLOW >= (3, 1)
 
 
 class Log(Protocol):
@@ -162,3 +167,20 @@ def load_stats() -> Any:
         # A triggerer of Airflow 3.2+ prepares another one than that of the Task SDK, which this import prepares.
         import_module("airflow.sdk.serde")
     return Stats
+
+
+def store_dag(dag: Any) -> None:
+    """
+    Store a Dag in the metadata database, where ``dag.test()`` of Airflow 3.1+ looks for it.
+
+    :param dag: The Dag.
+    """
+    if _AIRFLOW < (3, 1):
+        return
+    dagbag = import_module("airflow.dag_processing.dagbag" if _AIRFLOW >= (3, 2) else "airflow.models.dagbag")
+    manager = import_module("airflow.dag_processing.bundles.manager").DagBundlesManager()
+    manager.sync_bundles_to_db()
+    bundle = next(iter(manager.get_all_dag_bundles()))
+    bag = dagbag.DagBag(dag_folder=bundle.path, collect_dags=False)
+    bag.bag_dag(dag)
+    dagbag.sync_bag_to_db(bag, bundle.name, bundle.version)

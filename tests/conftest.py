@@ -33,7 +33,7 @@ os.environ.update(
 )
 
 # Session and module fixtures that take many seconds: what needs one stays on one of xdist's workers.
-COSTLY_FIXTURES = ("airflow_db", "dist", "results")
+COSTLY_FIXTURES = ("airflow_db", "dist", "results", "api_server")
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.system
 def ui(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with subprocess.Popen(
-        [sys.executable, str(ROOT / "scripts/ui.py")], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, str(ROOT / "scripts/run_ui.py")], stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         yield process
         process.send_signal(signal.SIGTERM)

@@ -1,0 +1,98 @@
+"""A real API server on the metadata database of the tests, with people who may do different things."""
+
+from __future__ import annotations
+
+import pytest
+from ui.api_server import EVIL, ApiServer
+
+from airflow_provider_revor.sandbox import Sandbox
+from airflow_provider_revor.version_compat import UI_PLUGINS
+
+ACCOUNTS = [
+    {"account_id": "acc_ready", "channel": "email", "name": EVIL, "account_identifier": "ready@example.com"},
+    {
+        "account_id": "acc_blocked",
+        "channel": "linkedin",
+        "name": "Anna",
+        "account_identifier": "https://linkedin.example.com/in/anna",
+        "status": "credentials",
+        "can_send": False,
+    },
+]
+# The page's own tasks, in Dags that are stored and run by the test process.
+DAGS = """
+from airflow.providers.common.compat.sdk import DAG
+from airflow_provider_revor.operators.batch import OutreachBatchOperator
+from airflow_provider_revor.sensors.connect import SendableAccountSensor
+
+def message(number, account_id):
+    return {
+        "account_id": account_id, "channel": "email", "recipient": {"address": f"lead{number}@example.com"},
+        "content": {"subject": "Hello", "text": "private words"}, "reference": f"crm-{number}",
+    }
+
+def dag_of(dag_id):
+    with DAG(dag_id, schedule=None) as dag:
+        for task_id, conn_id in (("deferred", "revor_page"), ("rescheduled", "revor_page"), ("other", "revor_secret")):
+            SendableAccountSensor(task_id=task_id, channel="email", revor_conn_id=conn_id, poke_interval=60)
+        messages = [message(number, "acc_ready") for number in range(3)]
+        OutreachBatchOperator(task_id="send", messages=messages, revor_conn_id="revor_page", max_failed=1.0)
+        OutreachBatchOperator(task_id="preview", messages=messages, revor_conn_id="revor_page", preview=True)
+    return dag
+
+open_dag, secret_dag = dag_of("open_dag"), dag_of("secret_dag")
+"""
+
+
+@pytest.fixture(scope="session")
+def revor():
+    """Return the Revor that the connections of the page lead to."""
+    with Sandbox(accounts=ACCOUNTS) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def records(airflow_db, revor, tmp_path_factory):
+    """Connections of several types, gates that wait, and a batch that has ended, in the metadata database."""
+    if not UI_PLUGINS:
+        pytest.skip("pages of plugins are of Airflow 3.1+")
+    from airflow.models.connection import Connection
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.trigger import Trigger
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    from airflow_provider_revor.triggers.connect import SendableAccountTrigger
+    from airflow_provider_revor.version_compat import store_dag
+
+    ids = ("revor_page", "revor_secret")
+    with create_session() as session:
+        session.add_all(Connection(conn_id=conn_id, **revor.connection) for conn_id in ids)
+        session.add(Connection(conn_id="http_page", conn_type="http", host=revor.url, password="canary-password"))
+    names: dict = {}
+    exec(DAGS, names)
+    for dag in (names["open_dag"], names["secret_dag"]):
+        dag.fileloc = str(tmp_path_factory.mktemp("dags") / "dags.py")
+        store_dag(dag)
+        run = dag.test()
+        assert run.state == "success"
+        with create_session() as session:
+            tasks = {
+                ti.task_id: ti
+                for ti in session.scalars(select(TaskInstance).filter_by(run_id=run.run_id, dag_id=dag.dag_id))
+            }
+            trigger = Trigger.from_object(SendableAccountTrigger(revor_conn_id="revor_page", account_id="acc_blocked"))
+            session.add(trigger)
+            session.flush()
+            tasks["deferred"].state, tasks["deferred"].trigger_id = "deferred", trigger.id
+            tasks["rescheduled"].state = "up_for_reschedule"
+            tasks["other"].state = "running"
+    revor.reset_requests()
+    return revor
+
+
+@pytest.fixture(scope="session")
+def api_server(records, tmp_path_factory):
+    """Return an API server that has the page."""
+    with ApiServer(tmp_path_factory.mktemp("api-server"), AIRFLOW__REVOR__ACCOUNTS_PAGE="True") as server:
+        yield server
