@@ -10,7 +10,7 @@ from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 
 
-@dag(schedule=None, catchup=False, tags=["revor"])
+@dag(schedule=None, catchup=False, tags=["revor"], doc_md=__doc__, dag_display_name="Revor: wait for an account")
 def example_account_gate():
     accounts = ListConnectAccountsOperator(task_id="accounts")
 

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import dag, task
 from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 
 
-@dag(schedule=None, catchup=False, tags=["revor"])
+@dag(schedule=None, catchup=False, tags=["revor"], doc_md=__doc__, dag_display_name="Revor: list the accounts")
 def example_list_accounts():
     accounts = ListConnectAccountsOperator(task_id="accounts", sendable=True)
 

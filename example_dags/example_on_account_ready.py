@@ -16,7 +16,9 @@ account_blocked = Asset(
 )
 
 
-@dag(schedule=[email_ready], catchup=False, tags=["revor"])
+@dag(
+    schedule=[email_ready], catchup=False, tags=["revor"], doc_md=__doc__, dag_display_name="Revor: an account is ready"
+)
 def example_on_account_ready():
     @task
     def begin(triggering_asset_events=None) -> list[str]:
@@ -30,7 +32,13 @@ def example_on_account_ready():
     begin()
 
 
-@dag(schedule=[account_blocked], catchup=False, tags=["revor"])
+@dag(
+    schedule=[account_blocked],
+    catchup=False,
+    tags=["revor"],
+    doc_md=__doc__,
+    dag_display_name="Revor: an account is blocked",
+)
 def example_on_account_blocked():
     @task
     def tell(triggering_asset_events=None) -> list[str]:

@@ -12,7 +12,7 @@ from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.selection import pick_account
 
 
-@dag(schedule=None, catchup=False, tags=["revor"])
+@dag(schedule=None, catchup=False, tags=["revor"], doc_md=__doc__, dag_display_name="Revor: write to a list")
 def example_outreach_batch():
     accounts = ListConnectAccountsOperator(task_id="accounts", channel="email", sendable=True)
 

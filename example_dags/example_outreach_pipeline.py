@@ -16,7 +16,7 @@ from airflow_provider_revor.sensors.connect import SendableAccountSensor
 MAX_FAILED = 0
 
 
-@dag(schedule=None, catchup=False, tags=["revor"])
+@dag(schedule=None, catchup=False, tags=["revor"], doc_md=__doc__, dag_display_name="Revor: the whole pipeline")
 def example_outreach_pipeline():
     gate = SendableAccountSensor(
         task_id="gate",

@@ -18,7 +18,7 @@ CONTENT = {
 }
 
 
-@dag(schedule=None, catchup=False, tags=["revor"])
+@dag(schedule=None, catchup=False, tags=["revor"], doc_md=__doc__, dag_display_name="Revor: send after an approval")
 def example_outreach_with_approval():
     accounts = ListConnectAccountsOperator(task_id="accounts", sendable=True)
 

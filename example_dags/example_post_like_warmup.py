@@ -11,7 +11,7 @@ from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, 
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 
 
-@dag(schedule=None, catchup=False, tags=["revor"])
+@dag(schedule=None, catchup=False, tags=["revor"], doc_md=__doc__, dag_display_name="Revor: like, then invite")
 def example_post_like_warmup():
     gate = SendableAccountSensor(
         task_id="gate",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from ui.api_server import EVIL, ApiServer
 
@@ -56,6 +58,14 @@ def records(airflow_db, revor, tmp_path_factory):
     """Connections of several types, gates that wait, and a batch that has ended, in the metadata database."""
     if not UI_PLUGINS:
         pytest.skip("pages of plugins are of Airflow 3.1+")
+    # In a thread of its own: where a browser is driven, this one has an event loop, in which no Dag can run.
+    with ThreadPoolExecutor() as threads:
+        threads.submit(fill_database, revor, tmp_path_factory.mktemp("dags") / "dags.py").result()
+    revor.reset_requests()
+    return revor
+
+
+def fill_database(revor, path):
     from airflow.models.connection import Connection
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.trigger import Trigger
@@ -72,7 +82,7 @@ def records(airflow_db, revor, tmp_path_factory):
     names: dict = {}
     exec(DAGS, names)
     for dag in (names["open_dag"], names["secret_dag"]):
-        dag.fileloc = str(tmp_path_factory.mktemp("dags") / "dags.py")
+        dag.fileloc = str(path)
         store_dag(dag)
         run = dag.test()
         assert run.state == "success"
@@ -87,8 +97,6 @@ def records(airflow_db, revor, tmp_path_factory):
             tasks["deferred"].state, tasks["deferred"].trigger_id = "deferred", trigger.id
             tasks["rescheduled"].state = "up_for_reschedule"
             tasks["other"].state = "running"
-    revor.reset_requests()
-    return revor
 
 
 @pytest.fixture(scope="session")
