@@ -6,29 +6,26 @@ Its part of the contract is imported by what is called: a Dag file with a gate a
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_revor.api.versions import ApiVersion
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConflictError, RevorRequestError
+from airflow_provider_revor.hooks.sending import SendingHook
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.answers import Envelope
     from airflow_provider_revor.api.jobs import OutreachJob
     from airflow_provider_revor.api.wire import Request
-    from airflow_provider_revor.hooks.settings import Settings
     from airflow_provider_revor.typing import Content, Recipient
-
-T = TypeVar("T")
 
 # How Revor rejects the cancel of a job that runs or has ended is not documented.
 _NOT_CANCELLED = (RevorConflictError, RevorRequestError)
 
 
-class OutreachMethods(ABC):
+class OutreachMethods(SendingHook):
     """What :class:`.RevorHook` does for outreach."""
 
     def create_outreach_dispatch(
@@ -130,9 +127,7 @@ class OutreachMethods(ABC):
         :raises RevorNotFoundError: if there is no such job.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        from airflow_provider_revor.api.jobs import job_request, read_job
-
-        return self._send(job_request(job_id), partial(read_job, job_id=str(job_id).strip()))
+        return self._send(*_job(job_id))
 
     async def aget_outreach_job(self, job_id: str) -> OutreachJob:
         """
@@ -144,9 +139,7 @@ class OutreachMethods(ABC):
         :raises RevorNotFoundError: if there is no such job.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        from airflow_provider_revor.api.jobs import job_request, read_job
-
-        return await self._asend(job_request(job_id), partial(read_job, job_id=str(job_id).strip()))
+        return await self._asend(*_job(job_id))
 
     def cancel_outreach_job(self, job_id: str) -> OutreachJob:
         """
@@ -205,13 +198,8 @@ class OutreachMethods(ABC):
                 'Set its extra `api_version` to "v2".',
             )
 
-    @property
-    @abstractmethod
-    def settings(self) -> Settings:
-        """What the Airflow connection says."""
 
-    @abstractmethod
-    def _send(self, request: Request, read: Callable[[Envelope], T]) -> T: ...
+def _job(job_id: str) -> tuple[Request, Callable[[Envelope], OutreachJob]]:
+    from airflow_provider_revor.api.jobs import job_request, read_job
 
-    @abstractmethod
-    async def _asend(self, request: Request, read: Callable[[Envelope], T]) -> T: ...
+    return job_request(job_id), partial(read_job, job_id=str(job_id).strip())

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
-
-from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_revor.api.accounts import (
     Channel,
@@ -21,30 +15,18 @@ from airflow_provider_revor.api.accounts import (
     parse_flag,
     read_accounts,
 )
-from airflow_provider_revor.api.answers import Envelope, decode
-from airflow_provider_revor.api.limits import RateLimit, read_rate_limit
 from airflow_provider_revor.api.versions import ApiVersion
 from airflow_provider_revor.api.wire import Request
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.get_provider_info import connection_form
-from airflow_provider_revor.hooks.frames import ClearedFrames
-from airflow_provider_revor.hooks.lookup import look_up
-from airflow_provider_revor.hooks.outreach import OutreachMethods, T
-from airflow_provider_revor.metrics import CountedRequest, count_accounts
-from airflow_provider_revor.version_compat import mask_secret
+from airflow_provider_revor.hooks.outreach import OutreachMethods
+from airflow_provider_revor.metrics import count_accounts
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    import requests
-
-    from airflow_provider_revor.hooks.settings import Settings
-    from airflow_provider_revor.hooks.transport import AsyncTransport, SyncTransport
-
-_warned_of: set[str] = set()
+    from airflow_provider_revor.api.answers import Envelope
 
 
-class RevorHook(OutreachMethods, BaseHook):
+class RevorHook(OutreachMethods):
     """
     Talk to the Revor API with the key of an Airflow connection.
 
@@ -77,18 +59,7 @@ class RevorHook(OutreachMethods, BaseHook):
         api_version: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.revor_conn_id = revor_conn_id
-        self.max_retries = max_retries
-        #: The API version of the next requests, in place of what the connection says; None for that.
-        self.api_version = api_version
-        #: What the latest response said about the rate limit; None if it said nothing.
-        self.rate_limit: RateLimit | None = None
-        # Whether messages are for the person who has the connection's form open.
-        self._in_form = False
-        self._lock = threading.Lock()
-        self._sync_transport: SyncTransport | None = None
-        self._async_transport: tuple[asyncio.AbstractEventLoop, AsyncTransport] | None = None
+        super().__init__(revor_conn_id, max_retries=max_retries, api_version=api_version, **kwargs)
 
     @classmethod
     def for_polling(cls, revor_conn_id: str = default_conn_name, api_version: str | None = None) -> RevorHook:
@@ -126,8 +97,6 @@ class RevorHook(OutreachMethods, BaseHook):
 
         return {name: field(spec) for name, spec in connection_form()["conn-fields"].items()}
 
-    # -- the API -----------------------------------------------------------------------------------------
-
     def list_connect_accounts(
         self, channel: str | None = None, can_send: bool | str | None = None, sendable: bool | str | None = None
     ) -> list[ConnectAccount]:
@@ -142,10 +111,7 @@ class RevorHook(OutreachMethods, BaseHook):
         :raises ValueError: if a filter is none that Revor knows; before any request.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        # Before the request: a bad filter costs none.
-        wanted = parse_flag("sendable", sendable)
-        accounts = self._send(list_request(channel, can_send), read_accounts)
-        return filter_sendable(self._counted(accounts, channel, can_send), wanted)
+        return self._send(*self._listing(channel, can_send, sendable))
 
     async def alist_connect_accounts(
         self, channel: str | None = None, can_send: bool | str | None = None, sendable: bool | str | None = None
@@ -161,9 +127,18 @@ class RevorHook(OutreachMethods, BaseHook):
         :raises ValueError: if a filter is none that Revor knows; before any request.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
+        return await self._asend(*self._listing(channel, can_send, sendable))
+
+    def _listing(
+        self, channel: str | None, can_send: bool | str | None, sendable: bool | str | None
+    ) -> tuple[Request, Callable[[Envelope], list[ConnectAccount]]]:
+        # Before the request: a bad filter costs none.
         wanted = parse_flag("sendable", sendable)
-        accounts = await self._asend(list_request(channel, can_send), read_accounts)
-        return filter_sendable(self._counted(accounts, channel, can_send), wanted)
+
+        def read(envelope: Envelope) -> list[ConnectAccount]:
+            return filter_sendable(self._counted(read_accounts(envelope), channel, can_send), wanted)
+
+        return list_request(channel, can_send), read
 
     def _counted(
         self, accounts: list[ConnectAccount], channel: str | None, can_send: bool | str | None
@@ -239,140 +214,3 @@ class RevorHook(OutreachMethods, BaseHook):
         except RevorError as e:
             # The key is good; what is left is not worth a failed test.
             return f" The credits could not be read: {e.reason}"
-
-    # -- sending -----------------------------------------------------------------------------------------
-
-    def get_conn(self) -> requests.Session:
-        """
-        Return the session of requests: for what :meth:`request` cannot do.
-
-        It checks certificates and uses proxies as the connection says, and gives the API key to the connection's host
-        alone. Timeouts, redirects, retries and errors are up to the caller.
-        """
-        with ClearedFrames():
-            return self._open_sync_transport().session
-
-    @cached_property
-    def settings(self) -> Settings:
-        """
-        What the Airflow connection says, read once.
-
-        :raises RevorMissingConnectionError: if Airflow finds no such connection, or cannot read it.
-        :raises RevorConfigurationError: if it cannot be used.
-        """
-        from airflow_provider_revor.hooks.settings import read_settings
-
-        settings = read_settings(look_up(self.get_connection, self.revor_conn_id), in_form=self._in_form)
-        # Airflow masks the password as it is written; the key may be only a part of that.
-        mask_secret(settings.api_key)
-        # Once in a process: a gate reads its connection at every poll. Nobody stands between this machine and itself.
-        warns = settings.verify is False and not settings.loopback and not self._in_form
-        if warns and self.revor_conn_id not in _warned_of:
-            _warned_of.add(self.revor_conn_id)
-            self.log.warning(
-                "Connection %r says verify: false: whoever stands between can read the API key.",
-                self.revor_conn_id,
-            )
-        return settings
-
-    def _open_sync_transport(self) -> SyncTransport:
-        from airflow_provider_revor.hooks.transport import SyncTransport
-
-        # A task's threads share one session.
-        with self._lock:
-            if self._sync_transport is None:
-                self._sync_transport = SyncTransport(self.settings)
-            return self._sync_transport
-
-    async def _open_async_transport(self) -> AsyncTransport:
-        from asgiref.sync import sync_to_async
-
-        from airflow_provider_revor.hooks.transport import AsyncTransport
-
-        def make() -> AsyncTransport:
-            import tenacity  # noqa: F401  # Its import, too, would hold up every other trigger.
-
-            return AsyncTransport(self.settings)
-
-        loop = asyncio.get_running_loop()
-        if self._async_transport is None or self._async_transport[0] is not loop:
-            # Looking up a connection, and reading a CA bundle, would hold up every other trigger. By asgiref: in
-            # another thread of our own, the triggerers of Airflow 3.0 and 3.1 cannot reach their supervisor.
-            transport = await sync_to_async(make)()
-            if self._async_transport is not None and self._async_transport[0] is loop:
-                # Another coroutine was faster.
-                await transport.close()
-            else:
-                self._async_transport = loop, transport
-        return self._async_transport[1]
-
-    def _send(self, request: Request, read: Callable[[Envelope], T], *, as_is: bool = False) -> T:
-        from tenacity import Retrying
-
-        from airflow_provider_revor.hooks.retry import policy
-
-        def attempt() -> Envelope:
-            transport = self._open_sync_transport()
-            with CountedRequest(self.settings.conn_id) as counted:
-                response = transport.send(request)
-                self.rate_limit = counted.limit = read_rate_limit(response.headers)
-                return decode(request, response, self.settings.conn_id)
-
-        with ClearedFrames():
-            request = request if as_is else request.in_version(self._version)
-            return read(Retrying(**policy(request, self._retries, self.log, self.settings.conn_id))(attempt))
-
-    async def _asend(self, request: Request, read: Callable[[Envelope], T]) -> T:
-        from tenacity import AsyncRetrying
-
-        from airflow_provider_revor.hooks.retry import policy
-
-        with ClearedFrames():
-            transport = await self._open_async_transport()
-            request = request.in_version(self._version)
-
-            async def attempt() -> Envelope:
-                with CountedRequest(self.settings.conn_id) as counted:
-                    response = await transport.send(request)
-                    self.rate_limit = counted.limit = read_rate_limit(response.headers)
-                    return decode(request, response, self.settings.conn_id)
-
-            return read(await AsyncRetrying(**policy(request, self._retries, self.log, self.settings.conn_id))(attempt))
-
-    @property
-    def _version(self) -> ApiVersion:
-        return ApiVersion(self.api_version) if self.api_version else self.settings.api_version
-
-    @property
-    def _retries(self) -> int:
-        return self.settings.max_retries if self.max_retries is None else self.max_retries
-
-    def close(self) -> None:
-        """Close the session; the next request opens another."""
-        transport, self._sync_transport = self._sync_transport, None
-        if transport:
-            transport.close()
-
-    async def aclose(self) -> None:
-        """Close the awaited session; the next request opens another."""
-        opened, self._async_transport = self._async_transport, None
-        if opened:
-            # Another loop's sockets went with it.
-            with suppress(RuntimeError):
-                await opened[1].close()
-
-    def __enter__(self) -> RevorHook:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> RevorHook:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()

@@ -7,33 +7,36 @@ Neither follows redirects, nor reads ``.netrc``: the key goes to the connection'
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from airflow_provider_revor import __version__
-from airflow_provider_revor.api.errors import technical
-from airflow_provider_revor.api.naming import Names
 from airflow_provider_revor.api.text import hide
 from airflow_provider_revor.api.wire import Request, Response
-from airflow_provider_revor.exceptions import RevorConfigurationError, RevorResponseError
-from airflow_provider_revor.hooks.addresses import PROXY_FORM, read_proxy
+from airflow_provider_revor.exceptions import RevorConnectionError
+from airflow_provider_revor.hooks.exchange import Exchange
 from airflow_provider_revor.hooks.no_response import no_response
+from airflow_provider_revor.hooks.proxy import proxy_for
+from airflow_provider_revor.hooks.receiving import ENCODINGS, Body
 from airflow_provider_revor.hooks.tls import ca_bundle, speaks_tls, ssl_context
+from airflow_provider_revor.hooks.turns import Turns
 
 if TYPE_CHECKING:
+    import httpx
+
     from airflow_provider_revor.hooks.settings import Settings
 
 _MOST_THREADS = 64
 
-# What both libraries can unpack piece by piece.
-_ENCODINGS = ("gzip", "deflate")
-_HEADERS = {"User-Agent": f"airflow-provider-revor/{__version__}", "Accept-Encoding": ", ".join(_ENCODINGS)}
-_LENGTHS = {"content-length", "transfer-encoding"}
+_HEADERS = {"User-Agent": f"airflow-provider-revor/{__version__}", "Accept-Encoding": ", ".join(ENCODINGS)}
 
 # Bytes, decoded, that are read at a time.
 _PIECE = 65_536
+
+# Seconds after which the awaited transport closes what it does not use. Servers and load balancers mostly wait longer.
+_IDLE = 30.0
 
 
 class SyncTransport:
@@ -57,7 +60,7 @@ class SyncTransport:
         # What counts of the environment is read here, once for both: requests lets it outdo what the connection
         # says, would put .netrc's login in the key's place, and httpx reads it differently.
         self.session.trust_env = False
-        if proxy := _proxy(settings):
+        if proxy := proxy_for(settings):
             self.session.proxies = {"http": proxy, "https": proxy}
         self.session.verify = ca_bundle(settings)
         if isinstance(self.session.verify, str) and speaks_tls(settings, proxy):
@@ -89,7 +92,7 @@ class SyncTransport:
                     stream=True,
                 ) as answer,
             ):
-                body = _Body(self._settings, answer.headers)
+                body = Body(self._settings, answer.headers)
                 # `read1` returns early, so that the bound on the size is checked as the body comes.
                 while body.readable and (piece := answer.raw.read1(_PIECE, decode_content=True)):
                     body.add(piece)
@@ -110,29 +113,45 @@ class AsyncTransport:
     """
     Sends with one client of httpx; belongs to the event loop that it first sends on.
 
+    All triggers that wait on a connection share it: see :mod:`.sharing`. It closes its connections when it has not been
+    used for a while, and opens new ones when it is used again.
+
     :param settings: Where to, with which key, and how.
     :raises RevorConfigurationError: if the CA bundle or the proxy cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
-        import ssl
+        self.settings = settings
+        self._proxy = proxy_for(settings)
+        # Loading a CA bundle takes longer than a request, so it is not done for nothing.
+        self._tls = ssl_context(settings) if speaks_tls(settings, self._proxy) else None
+        self._turns = Turns()
+        self._keep = _IDLE
+        self._callers = 0
+        self._exchanges: set[asyncio.Task[Response]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self.client = self._new_client()
 
-        import httpx
+    def serves(self, other: AsyncTransport) -> bool:
+        """
+        Return whether this one sends just as another one.
 
-        self._settings = settings
-        proxy = _proxy(settings)
-        # Loading a CA bundle takes longer than a request, so it is not done for nothing. A bare context trusts nobody.
-        context = ssl_context(settings) if speaks_tls(settings, proxy) else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        is_tls_proxy = proxy is not None and proxy.startswith("https")
-        self.client = httpx.AsyncClient(
-            auth=_bearer(settings),
-            headers=_HEADERS,
-            timeout=settings.timeout,
-            follow_redirects=False,
-            trust_env=False,
-            proxy=httpx.Proxy(proxy, ssl_context=context if is_tls_proxy else None) if proxy else None,
-            verify=context,
-        )
+        :param other: The other one.
+        """
+        # A CA bundle that was replaced makes another context.
+        return (self.settings, self._proxy, self._tls) == (other.settings, other._proxy, other._tls)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for this request's turn, and have it for the time of the ``async with``."""
+        self._callers += 1
+        try:
+            async with self._turns.next():
+                yield
+        finally:
+            self._callers -= 1
+            self._rest()
 
     async def send(self, request: Request) -> Response:
         """
@@ -141,36 +160,86 @@ class AsyncTransport:
         :raises RevorConnectionError: if no whole answer came.
         :raises RevorResponseError: if a success is larger than the connection allows.
         """
-        import httpx
+        exchange = asyncio.create_task(self._exchange(request))
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._end)
+        # httpcore may lose a connection whose request is cancelled. This goes on to its end without its caller.
+        await asyncio.wait([exchange])
+        return exchange.result()
 
-        try:
-            # httpx's timeout is for each read of the socket.
-            async with (
-                asyncio.timeout(self._settings.timeout),
-                self.client.stream(
-                    request.method,
-                    self._settings.base_url + request.path,
-                    params=dict(request.params),
-                    content=request.content,
-                    headers=request.headers,
-                ) as answer,
-            ):
-                body = _Body(self._settings, answer.headers)
-                if body.readable:
-                    async for piece in answer.aiter_bytes():
-                        if not body.add(piece):
-                            break
-        # The last two are of hosts that only look like some.
-        except (httpx.RequestError, OSError, httpx.InvalidURL, UnicodeError) as e:
-            failure = no_response(request, self._settings, e)
-        else:
-            return body.response(request, answer.status_code)
-        # Raised here, without a cause or context: the library's error holds the request, and with it the API key.
-        raise failure
+    def retire(self) -> None:
+        """Close the connections as soon as they are unused, because the Airflow connection has changed."""
+        self._keep = 0.0
+        self._rest()
 
     async def close(self) -> None:
         """Close the client's connections."""
+        if self._timer:
+            self._timer.cancel()
         await self.client.aclose()
+
+    async def _exchange(self, request: Request) -> Response:
+        if self.client.is_closed:
+            self.client = self._new_client()
+        until = asyncio.get_running_loop().time() + self.settings.timeout
+        exchange = Exchange(self.settings, request, until)
+        try:
+            return await exchange.run(self.client)
+        except RevorConnectionError as e:
+            failure = e
+        if not (exchange.stale and request.repeatable):
+            raise failure
+        # The server closed an idle connection just when it was used again; others may be closed as well.
+        async with self._new_client() as fresh:
+            return await Exchange(self.settings, request, until).run(fresh)
+
+    def _end(self, exchange: asyncio.Task[Response]) -> None:
+        self._exchanges.discard(exchange)
+        if not exchange.cancelled():
+            # Asked for here, lest asyncio complains about an error that no caller is left to see.
+            exchange.exception()
+        self._rest()
+
+    @property
+    def _unused(self) -> bool:
+        return not self._callers and not self._exchanges
+
+    def _rest(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        if self._unused and not self.client.is_closed:
+            self._timer = asyncio.get_running_loop().call_later(self._keep, self._close_soon)
+
+    def _close_soon(self) -> None:
+        self._closing = asyncio.get_running_loop().create_task(self._close_if_unused())
+
+    async def _close_if_unused(self) -> None:
+        if self._unused:
+            await self.close()
+
+    def _new_client(self) -> httpx.AsyncClient:
+        import ssl
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+        import httpx
+
+        # A bare context trusts nobody.
+        tls = self._tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        proxy = self._proxy
+        is_tls_proxy = proxy is not None and proxy.startswith("https")
+        return httpx.AsyncClient(
+            auth=_bearer(self.settings),
+            headers=_HEADERS,
+            # No response's cookie goes along with another task's request.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            timeout=self.settings.timeout,
+            # Turns are the bound: who waits for one has not begun, and so cannot time out.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE),
+            follow_redirects=False,
+            trust_env=False,
+            proxy=httpx.Proxy(proxy, ssl_context=tls if is_tls_proxy else None) if proxy else None,
+            verify=tls,
+        )
 
 
 def _bearer(settings: Settings) -> Callable[[Any], Any]:
@@ -191,77 +260,3 @@ def _bearer(settings: Settings) -> Callable[[Any], Any]:
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-
-
-def _proxy(settings: Settings) -> str | None:
-    """Return the proxy that carries requests to the connection's host, if one does."""
-    from requests.utils import get_environ_proxies, select_proxy
-
-    proxies = dict(settings.proxies)
-    if not proxies and not settings.loopback:
-        proxies = get_environ_proxies(settings.base_url)
-    proxy: str | None = select_proxy(settings.base_url, proxies)
-    if proxy and "://" not in proxy:
-        proxy = f"http://{proxy}"
-    if not proxy:
-        return None
-    try:
-        usable = read_proxy(proxy)
-    except ValueError as e:
-        why = str(e)
-    else:
-        # A proxy may repeat the password that it got.
-        hide(unquote(urlsplit(usable).password or ""))
-        return usable
-    # Outside of the `except` block, so that no context of the error leads to the proxy's password.
-    raise RevorConfigurationError.of(
-        Names.of(settings.conn_id).fill(
-            f"{{connection}} would use a proxy of the environment that is no proxy: {why}."
-        ),
-        f"Set HTTP_PROXY and HTTPS_PROXY {PROXY_FORM}; or name a proxy in the connection's extra `proxies`, or its "
-        "host in NO_PROXY.",
-    )
-
-
-class _Body:
-    """What has come of an answer so far: no larger than the connection allows."""
-
-    def __init__(self, settings: Settings, headers: Mapping[str, str]) -> None:
-        self._settings = settings
-        self._headers = {name.lower(): value for name, value in headers.items()}
-        self._pieces: list[bytes] = []
-        self._room = settings.max_response_mb * 1_000_000
-        # What is packed more than once is unpacked as a whole, however large that is.
-        plain = self._headers.get("content-encoding", "").strip().lower() in ("", "identity", *_ENCODINGS)
-        self._unread = "" if plain else "a body that is compressed in a way that was not asked for"
-
-    @property
-    def readable(self) -> bool:
-        """Whether more of it is wanted."""
-        return not self._unread
-
-    def add(self, piece: bytes) -> bool:
-        """Keep a piece; return whether more of it is wanted."""
-        self._room -= len(piece)
-        self._pieces.append(piece)
-        if self._room < 0:
-            self._unread = f"a body larger than {self._settings.max_response_mb:g} MB"
-        return self.readable
-
-    def response(self, request: Request, status: int) -> Response:
-        """Return the response; that of an error may do without its body, because the status says enough."""
-        content = b"" if self._unread else b"".join(self._pieces)
-        if status < 300 and self._unread:
-            names = Names.of(self._settings.conn_id)
-            raise RevorResponseError.of(
-                f"The response on {names.connection} was not read: it has {self._unread}.",
-                "Ask for less, such as one channel; or allow more with the connection's extra `max_response_mb`."
-                if self._room < 0
-                else names.fill("Check {host}, and what stands between Revor and Airflow."),
-                technical(f"{request.method} {request.path}", status),
-                status_code=status,
-            )
-        if status < 300 and status != 204 and not content and self._headers.keys().isdisjoint(_LENGTHS):
-            # To requests, an end within the headers is their end.
-            raise no_response(request, self._settings, ConnectionError("the connection was closed"))
-        return Response(status, self._headers, content, time.time(), self._unread)

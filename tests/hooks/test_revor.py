@@ -269,7 +269,7 @@ def test_a_server_that_quotes_the_key_does_not_get_it_into_a_message(hook, reque
 def test_turning_verification_off_is_warned_of_once(connect, requests_mock, caplog, monkeypatch):
     connect(extra={"verify": False})
     requests_mock.get(URL, json=listing())
-    monkeypatch.setattr("airflow_provider_revor.hooks.revor._warned_of", set())
+    monkeypatch.setattr("airflow_provider_revor.hooks.sending._warned_of", set())
     monkeypatch.setattr(RevorHook, "log", logging.getLogger("hook"))
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
@@ -289,7 +289,7 @@ def test_verify_false_is_no_warning_where_nobody_stands_between_or_nobody_would_
 ):
     connect(host=host, extra={"verify": False})
     requests_mock.get(f"{host}/api/v1/connect/accounts", json=listing())
-    monkeypatch.setattr("airflow_provider_revor.hooks.revor._warned_of", set())
+    monkeypatch.setattr("airflow_provider_revor.hooks.sending._warned_of", set())
     monkeypatch.setattr(RevorHook, "log", logging.getLogger("hook"))
     with caplog.at_level(logging.WARNING):
         getattr(RevorHook(), ask)()
