@@ -29,6 +29,7 @@ from airflow_provider_revor.triggers.xcoms import TaskXComs
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
+    from airflow_provider_revor.api.limits import RateLimit
     from airflow_provider_revor.rules.pauses import DeadlineStatus
 
 #: The XComs that the task leaves for its trigger: a row for each message, and which jobs have ended since.
@@ -94,7 +95,6 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
         self._rows: list[Row] | None = None
         self._xcoms = TaskXComs(**instance)
         self._ends: dict[int, End] = {}
-        self._hook: RevorHook | None = None
         self._pace = Pace(max_requests_per_minute)
         self._errors = 0
         self._misses = Misses()
@@ -103,10 +103,7 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire once all jobs have ended, or can no longer be waited for."""
-        try:
-            payload = await self.until_killed(self._wait())
-        finally:
-            await self._close()
+        payload = await self.until_killed(self._wait())
         yield DiscreetEvent(payload={"ends": pack(self._ends), **payload})
 
     async def _wait(self) -> dict[str, Any]:
@@ -143,12 +140,9 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
 
     async def _look(self, position: int, row: Row, queue: Queue, wait_log: WaitLog) -> float:
         """Ask for one job, and return the seconds until the next request."""
+        # It reads the connection again, so that a new key is used.
+        hook = RevorHook.for_polling(self.revor_conn_id, row.api_version)
         try:
-            if self._hook is None:
-                # A new one after each error, so that a new key is used.
-                self._hook = RevorHook.for_polling(self.revor_conn_id)
-            hook = self._hook
-            hook.api_version = row.api_version
             job = await hook.aget_outreach_job(row.job_id or "")
         except RevorNotFoundError as e:
             self._end(position, End("failed", e.code or "not_found"))
@@ -159,9 +153,8 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
             if not self._passes(e):
                 raise
             wait_log.trouble(e)
-            pause = self._pause_after(e)
+            pause = self._pause_after(e, hook.rate_limit)
             queue.postpone(position, time.time() + max(pause, self.poke_interval))
-            await self._close()
             return pause
         self._errors = 0
         self._misses.bears_with(job, time.time())
@@ -179,10 +172,10 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
             return self._errors < _REJECTED_FOR_GOOD
         return self.heals(error)
 
-    def _pause_after(self, error: RevorError) -> float:
+    def _pause_after(self, error: RevorError, rate_limit: RateLimit | None) -> float:
         asked = asked_pause(error)
         if isinstance(error, RevorRateLimitError):
-            return self._pace.after_rejection(asked, self._hook.rate_limit if self._hook else None)
+            return self._pace.after_rejection(asked, rate_limit)
         # The first one may be of this job alone.
         backoff = 0 if self._errors == 1 else min(self.poke_interval * 2 ** min(self._errors - 2, 30), _LONGEST_BACKOFF)
         return max(asked, backoff, self._pace.after_response(None))
@@ -235,8 +228,3 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
         # Whatever Airflow or an XCom backend raises: it costs requests after a restart, and nothing else.
         except Exception as e:
             self.log.warning("Which jobs have ended is not kept across a restart: %s: %s", type(e).__name__, e)
-
-    async def _close(self) -> None:
-        hook, self._hook = self._hook, None
-        if hook:
-            await hook.aclose()

@@ -90,7 +90,7 @@ def test_each_job_is_asked_for_when_it_is_due_and_once_if_it_has_ended(world):
     payload = world.run()
     assert world.asked == [("job_1", 60), ("job_0", 3660)]
     assert payload == {"status": "success", "ends": pack({0: End("succeeded"), 1: End("succeeded")})}
-    assert len(world.hooks) == 1, "one client for all"
+    assert len(world.hooks) == 2, "each look reads the connection"
 
 
 def test_a_job_that_goes_on_is_asked_for_after_growing_pauses(world):
@@ -162,7 +162,7 @@ def test_retry_after_holds_up_all_jobs(world):
     assert world.asked[1][1] >= 60 + 3600
 
 
-def test_what_may_pass_is_waited_out_with_growing_pauses_and_a_new_client(world):
+def test_what_may_pass_is_waited_out_with_growing_pauses(world):
     world.rows(waiting(0))
     world.errors["job_0"] = [e.RevorConnectionError("away")] * 4
     assert world.run()["status"] == "success"
