@@ -6,7 +6,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints con
 PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui docs dist test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-cluster bench-import bench-decode constraints clean
+.PHONY: help demo ui docs dist test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-cluster bench-looks bench-import bench-decode constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,9 @@ bench: $(VENV)/.dev ## Measure what waiting costs, beside HttpSensor (an hour)
 
 bench-cluster: $(VENV)/.cluster ## Measure how many waiting gates one triggerer bears on PostgreSQL (half an hour)
 	@$(BIN)/python benchmarks/bench_cluster.py
+
+bench-looks: $(VENV)/.dev ## Measure what thousands of job triggers cost a triggerer
+	@$(BIN)/python benchmarks/bench_looks.py
 
 bench-import: $(VENV)/.dev ## Measure what importing costs, beside the HTTP provider
 	@$(BIN)/python benchmarks/bench_import.py

@@ -3,7 +3,8 @@ What waiting costs: gates of ours beside ``HttpSensor(mode="reschedule")``, in a
 
 ``make bench``. Each row is an Airflow of its own (api-server, scheduler with LocalExecutor, dag-processor, triggerer,
 SQLite) against the sandbox: idle for a while as the baseline, then N gates, ten to a Dag run, none of which can open,
-watched for some intervals once all of them wait, then one account becomes sendable and all of them end.
+watched for some intervals once all of them wait, then one account becomes sendable and all of them end, with their
+XComs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -24,7 +26,6 @@ sys.path.extend(str(Path(__file__).parent.parent / folder) for folder in ("tests
 from system.airflow_cluster import AirflowCluster
 
 INTERVAL = 30
-INTERVALS = 3
 GATES_PER_RUN = 10
 BASELINE = 30
 # Airflow's own defaults, where the cluster of the system tests is quicker or slower on purpose; but no more workers
@@ -64,6 +65,7 @@ KINDS = {
     "ours, deferred": (OURS, "deferrable=True", "deferred"),
     "ours, deferred, ending on a worker": (OURS, "deferrable=True, end_on_worker=True", "deferred"),
     "ours, start and end in the triggerer": (OURS, "start_from_trigger=True", "deferred"),
+    "ours, start in the triggerer, end on a worker": (OURS, "start_from_trigger=True, end_on_worker=True", "deferred"),
     "HttpSensor, reschedule": (PEER, "", "up_for_reschedule"),
 }
 
@@ -73,24 +75,25 @@ def main() -> None:
     parser.add_argument("--gates", type=int, nargs="+", default=[10, 100, 1000], help="how many wait; tens")
     parser.add_argument("--most-http", type=int, default=100, help="the most that HttpSensor is asked to bear")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), help="what waits")
+    parser.add_argument("--intervals", type=int, default=3, help="for how many intervals they are watched")
     arguments = parser.parse_args()
 
     memory = psutil.virtual_memory().total / 2**30
-    print(f"{os.cpu_count()} cores, {memory:.0f} GiB; interval {INTERVAL} s, watched for {INTERVALS} intervals\n")
+    print(f"{os.cpu_count()} cores, {memory:.0f} GiB, load {os.getloadavg()[0]:.1f}; interval {INTERVAL} s\n")
     print(
         "| gates | N | requests per interval | CPU s/min above idle: "
         + " | ".join(COMPONENTS)
-        + " | CPU s/min per gate | triggerer KiB per gate | workers launched per waiting gate "
+        + " | CPU s/min per gate | triggerer KiB per gate | workers per gate, while it waits | in all "
         "| flip to last success, s | first to last, s |"
     )
-    print("|" + " --- |" * (8 + len(COMPONENTS)), flush=True)
+    print("|" + " --- |" * (9 + len(COMPONENTS)), flush=True)
     for count in arguments.gates:
         for kind in arguments.kinds:
             if not kind.startswith("HttpSensor") or count <= arguments.most_http:
-                print(measure(kind, count), flush=True)
+                print(measure(kind, count, arguments.intervals), flush=True)
 
 
-def measure(kind: str, count: int) -> str:
+def measure(kind: str, count: int, intervals: int) -> str:
     source, options, waiting = KINDS[kind]
     dag = (HEADER + source).format(gates=GATES_PER_RUN, interval=INTERVAL, options=options)
     with (
@@ -122,7 +125,7 @@ def measure(kind: str, count: int) -> str:
         memory = triggerer_memory(cluster) - memory
         sandbox.reset_requests()
         finished = cluster.finished_runs("bench")
-        busy, minutes = watch(cluster, INTERVAL * INTERVALS)
+        busy, minutes = watch(cluster, INTERVAL * intervals)
         requests = sandbox.request_count / (minutes * 60 / INTERVAL)
         launched = cluster.finished_runs("bench") - finished
 
@@ -138,6 +141,9 @@ def measure(kind: str, count: int) -> str:
         (ends,) = cluster.sql(
             "SELECT (julianday(max(end_date)) - julianday(min(end_date))) * 86400 AS s FROM task_instance"
         )
+        xcoms = len(cluster.sql("SELECT 1 FROM xcom WHERE dag_id = 'bench'"))
+        if kind.startswith("ours") and xcoms != 2 * count:
+            kind += f" ({xcoms} XComs)"
         if failed := cluster.states("bench")["failed"]:
             kind += f" ({failed} failed)"
         above = [max(busy[name] - idle[name], 0) for name in COMPONENTS]
@@ -149,6 +155,8 @@ def measure(kind: str, count: int) -> str:
             f"{sum(above) / count:.4f}",
             f"{memory / count:.0f}",
             f"{launched / count:.2f}",
+            # The scheduler learns of the last ones a moment after their end.
+            f"{settled(lambda: cluster.finished_runs('bench')) / count:.2f}",
             f"{drained:.0f}",
             f"{ends['s']:.0f}",
         ]
@@ -159,6 +167,15 @@ def runs_begun(cluster: AirflowCluster, count: int) -> bool:
     """Whether every gate has begun to wait, be it on a worker or in the triggerer."""
     states = cluster.states("bench")
     return states["deferred"] == count or cluster.finished_runs("bench") >= count
+
+
+def settled(count: Callable[[], int]) -> int:
+    """Return a count once it has not changed for five seconds."""
+    before = -1
+    while (now := count()) != before:
+        before = now
+        time.sleep(5)
+    return now
 
 
 def watch(cluster: AirflowCluster, seconds: float) -> tuple[dict[str, float], float]:

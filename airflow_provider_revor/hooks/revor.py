@@ -37,7 +37,8 @@ class RevorHook(OutreachMethods):
     mapping of scheme to URL; default: the environment's), ``allow_http`` (whether a key may be sent over plain HTTP to
     another machine; default false).
 
-    One session is reused; use the hook as a context manager (``with`` or ``async with``) to close it.
+    One session is reused; use the hook as a context manager (``with``) to close it. Awaited, all hooks for a connection
+    share a session in their event loop, which closes it half a minute after its last use and when the loop ends.
 
     Source: the Revor API reference, "Basics".
 
