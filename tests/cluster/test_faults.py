@@ -14,7 +14,7 @@ import pytest
 from cluster.celery_cluster import CeleryCluster
 from cluster.scene import GATES, INTERVAL, LEADS, Scene, dags
 from cluster.services import HOW_TO_INSTALL, missing, temporary_folder
-from system.length import by_length
+from system.length import by_length, long_only
 
 pytestmark = pytest.mark.cluster
 
@@ -136,6 +136,7 @@ def test_a_scheduler_is_killed(cluster):
         cluster.replace(victim)
 
 
+@long_only
 @pytest.mark.parametrize("name", ["redis_restarts", "redis_loses"])
 def test_redis_restarts(cluster, name):
     with Scene(cluster, name) as scene:
@@ -153,6 +154,7 @@ def test_redis_restarts(cluster, name):
         assert scene.tries(scene.batch) == [1]
 
 
+@long_only
 def test_postgres_restarts(cluster):
     with Scene(cluster, "postgres") as scene:
         scene.wait_with_gates()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 LONG = os.environ.get("LONG") == "1"
+
+long_only = pytest.mark.skipif(not LONG, reason="only with LONG=1")
 
 
 def by_length(short: int, long: int) -> int:
