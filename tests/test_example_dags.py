@@ -180,7 +180,20 @@ def test_the_warmup_likes_then_invites(load, revor_sandbox, capfd):
         ("outreach.dispatch", "https://www.linkedin.com/in/ada-example"),
         ("outreach.dispatch", "https://www.linkedin.com/in/grace-example"),
     ]
-    assert "1 leads have no recent post" in "".join(capfd.readouterr())
+    out = "".join(capfd.readouterr())
+    assert "2 messages: 1 sent, 1 skipped, 0 failed. By code: 1 no_relevant_post" in out
+    assert "2 messages: 2 sent, 0 skipped, 0 failed." in out
+
+
+def test_a_warmup_in_which_no_post_could_be_liked_is_no_success_and_invites_all_the_same(load, revor_sandbox):
+    revor_sandbox.set_accounts([{"account_id": "acc_1", "channel": "linkedin"}])
+    dag = load("example_post_like_warmup")
+    quickly(dag.get_task("like"))
+    quickly(dag.get_task("invite"))
+    revor_sandbox.script_jobs("failed", times=2)
+    state, states = run(dag)
+    assert (state, states["liked"], states["invited"]) == ("failed", "failed", "success")
+    assert [entry.action for entry in revor_sandbox.outbox] == ["outreach.dispatch"] * 2
 
 
 def test_a_warmup_in_which_an_invitation_failed_is_no_success(load, revor_sandbox):
