@@ -18,6 +18,7 @@ except ImportError:  # Airflow 2, and 3 before these moved
     from airflow.exceptions import AirflowRescheduleException  # type: ignore[no-redef, attr-defined, unused-ignore]
 
 __all__ = [
+    "ASSET_STATE_STORE",
     "ASSET_WATCHERS",
     "CLI_COMMANDS",
     "COUNTS_CLEARS",
@@ -48,6 +49,8 @@ ASSET_WATCHERS = _AIRFLOW >= (3, 0)
 
 # Whether a task's links are XComs; older ones make a link when someone looks at the task.
 LINKS_ARE_XCOMS = _AIRFLOW >= (3, 0)
+# Whether tasks can keep values with an asset, for other tasks, runs and Dags.
+ASSET_STATE_STORE = _AIRFLOW >= (3, 3)
 
 # Whether triggers can share a stream of polls.
 SHARED_POLLS = _AIRFLOW >= (3, 3)

@@ -19,7 +19,7 @@ FLOORS = [
     {"endings"},
     {"selection"},
     {"rules"},
-    {"progress", "retry_policy", "hooks"},
+    {"progress", "retry_policy", "campaign", "hooks"},
     {"alerts"},
     {"triggers"},
     {"sensors", "operators"},

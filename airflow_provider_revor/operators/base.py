@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias, Unpack
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTaskTimeout, BaseOperator, conf
 
 from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.api.checks import interval_bounds
 from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict
 from airflow_provider_revor.endings import ends_in_triggerer
-from airflow_provider_revor.exceptions import RevorError, RevorJobTimeoutError, RevorTransientError, error_from_dict
+from airflow_provider_revor.exceptions import (
+    RevorError,
+    RevorIdempotencyConflictError,
+    RevorJobTimeoutError,
+    RevorTransientError,
+    error_from_dict,
+)
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.metrics import count_job
+from airflow_provider_revor.operators.campaign import (
+    Campaign,
+    PersonInCampaign,
+    Skipped,
+    check_campaign,
+    with_ledger_inlet,
+)
 from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender, this_try
 from airflow_provider_revor.progress import WaitLog, from_now, job_question
+from airflow_provider_revor.rules.batch import End
+from airflow_provider_revor.rules.campaign import MESSAGES
+from airflow_provider_revor.rules.exclusion import Exclusion, person_digest
 from airflow_provider_revor.rules.keys import digest, fixed_choice, person, task_key
+from airflow_provider_revor.rules.outcomes import EXCLUDED, Row
 from airflow_provider_revor.rules.pauses import Misses, deferral_timeout, job_pause, seconds, time_left
 from airflow_provider_revor.rules.sending import Try
 from airflow_provider_revor.templates import is_known
@@ -32,13 +49,16 @@ from airflow_provider_revor.triggers.xcoms import TaskXComs
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.providers.common.compat.sdk import Asset, Context, XComArg
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
     from airflow_provider_revor.typing import OrXCom
 
 
 Interval: TypeAlias = "OrXCom[int | str | Sequence[int | str | XComArg] | None]"
+CampaignArg: TypeAlias = "OrXCom[str | Asset | None]"
+Exclude: TypeAlias = "OrXCom[Iterable[str | int | Mapping[str, Any] | None] | None]"
 
 
 class OutreachArgs(BaseOperatorArgs, total=False):
@@ -47,6 +67,8 @@ class OutreachArgs(BaseOperatorArgs, total=False):
     revor_conn_id: OrXCom[str]
     min_channel_task_interval_seconds: Interval
     idempotency_key: OrXCom[str | None]
+    campaign: CampaignArg
+    exclude: Exclude
     wait_for_completion: bool
     deferrable: bool
     end_on_worker: bool
@@ -63,12 +85,19 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         "account_id",
         "min_channel_task_interval_seconds",
         "idempotency_key",
+        "campaign",
+        "exclude",
     )
     ui_color = "#e6ddf7"
 
     # Templated: another task's output until it is rendered.
     revor_conn_id: Any
     account_id: Any
+    campaign: Any
+    exclude: Any
+
+    _kind: ClassVar[str] = MESSAGES
+    _channel: Any
 
     if TYPE_CHECKING:
 
@@ -83,6 +112,8 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         account_id: OrXCom[str | None] = None,
         min_channel_task_interval_seconds: Interval = None,
         idempotency_key: OrXCom[str | None] = None,
+        campaign: CampaignArg = None,
+        exclude: Exclude = None,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_on_worker: bool = False,
@@ -91,6 +122,8 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         cancel_on_kill: bool = False,
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
+        check_campaign(campaign, idempotency_key)
+        kwargs["inlets"] = with_ledger_inlet(campaign, kwargs.get("inlets"))
         super().__init__(**kwargs)
         interval = min_channel_task_interval_seconds
         if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
@@ -99,6 +132,9 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         self.account_id = account_id
         self.min_channel_task_interval_seconds = min_channel_task_interval_seconds
         self.idempotency_key = idempotency_key
+        self.campaign = campaign
+        self.exclude = exclude
+        self._in_campaign = campaign is not None
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.end_on_worker = end_on_worker
@@ -113,11 +149,23 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         #: The record of the job, which says whether a clear cancels it.
         self._memory: AttemptMemory | None = None
 
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """
+        Begin a mapped task; Airflow then expands it.
+
+        :param kwargs: The arguments that all of its instances have in common.
+        """
+        # Airflow registers the inlets of a mapped task that are given here.
+        kwargs["inlets"] = with_ledger_inlet(kwargs.get("campaign"), kwargs.get("inlets"))
+        return super().partial(**kwargs)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """
         Send, or find the job of what an earlier try sent, and wait for its end.
 
         :return: The job's dict.
+        :raises AirflowSkipException: if the person is in ``exclude``, or was already written to in the campaign.
         :raises RevorValueError: (a ValueError) if something is missing or mistyped; before any request.
         :raises RevorConfigurationError: with ``cancel_on_kill``, if the connection says API v1, which cannot cancel;
             before any request.
@@ -199,24 +247,30 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         """Return all that is sent, apart from the interval."""
 
     def _send_once(self, context: Context, began: float) -> OutreachJob:
-        """Return the job of this task, this Dag run and this person."""
+        """Return the job of this person: of this task and Dag run, or of this campaign."""
         ti = context["ti"]
         recipient = self._recipient()
+        if recipient in Exclusion(self.exclude):
+            self._skip(context, Skipped(EXCLUDED, "This person is in `exclude`: nothing is sent."))
+        campaign = Campaign(self.campaign, self._kind, context, self.log) if self._in_campaign else None
         # "None", a template's nothing, would be one key for everyone and for ever.
         own_key = not is_nothing(self.idempotency_key)
-        our_key = task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
-        key = str(self.idempotency_key).strip() if own_key else our_key
+        if own_key:
+            key = str(self.idempotency_key).strip()
+        else:
+            key = campaign.key(recipient) if campaign else task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
         bounds = interval_bounds(self.min_channel_task_interval_seconds)
         interval = bounds and fixed_choice(key, *bounds)
-
+        current = this_try(context, self.retries or 0, Try)
         memory = self._memory_of(context, recipient)
+        in_campaign = PersonInCampaign(campaign, person_digest(recipient), memory) if campaign else None
         if self.cancel_on_kill:
             self._memory = memory
         self._task = TaskXComs.of(context)
 
         def get(job_id: str) -> OutreachJob:
             self._job_id = job_id
-            return hook.get_outreach_job(job_id)
+            return in_campaign.get(job_id, hook.get_outreach_job) if in_campaign else hook.get_outreach_job(job_id)
 
         with RevorHook(self.revor_conn_id) as hook:
             if self.cancel_on_kill:
@@ -228,14 +282,24 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
                 own_key=own_key,
                 message=[self._message(), interval],
                 conn_id=self.revor_conn_id,
-                memory=memory,
+                memory=in_campaign or memory,
                 log=self.log,
                 version=hook.settings.api_version.value,
                 use_version=partial(setattr, hook, "api_version"),
                 cancel=hook.cancel_outreach_job if self.cancel_on_kill and self.wait_for_completion else None,
+                in_campaign=in_campaign is not None,
             )
-            sent = sender.send_once(this_try(context, self.retries or 0, Try))
+            if in_campaign:
+                in_campaign.first = sender.first_attempt(current)
+            try:
+                sent = sender.send_once(current)
+            except RevorIdempotencyConflictError:
+                if campaign is None:
+                    raise
+                self._skip(context, campaign.conflict())
         job, self._job_version = sent.job, sent.version
+        if in_campaign and (skipped := in_campaign.skipped(sent, current)):
+            self._skip(context, skipped)
         if sent.outdated:
             self.log.warning("Nothing is sent: %s. What it sent differs from what this task now holds.", job.label)
         if self.wait_for_completion and (job.begins_at or began) > began + self.timeout:
@@ -246,6 +310,21 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         ti = context["ti"]
         name = digest("attempt", ti.dag_id, ti.run_id, ti.task_id, person(recipient))
         return AttemptMemory(context, name, self.log)
+
+    def _skip(self, context: Context, skipped: Skipped) -> NoReturn:
+        if self.do_xcom_push:
+            # A summary of a mapped task counts it.
+            row = Row(
+                skipped.job_id,
+                str(self.account_id) if self.account_id else None,
+                self._channel,
+                skipped.job_id,
+                "skipped",
+                skipped.code,
+                already_sent_at=skipped.sent_at,
+            )
+            context["ti"].xcom_push(key="return_value", value=row.as_dict())
+        raise AirflowSkipException(skipped.reason)
 
     def _wait(self, job: OutreachJob, began: float, wait_log: WaitLog) -> OutreachJob:
         misses = Misses()
@@ -297,12 +376,24 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
 
     def _conclude(self, context: Context, job: OutreachJob) -> dict[str, Any]:
         count_job(self.revor_conn_id, job)
+        self._note_end(context, job)
         if job.failed:
             if self.do_xcom_push:
                 # A summary of a mapped task counts it.
                 context["ti"].xcom_push(key="return_value", value=job.as_dict())
             raise job.failure(self.revor_conn_id)
         return job.as_dict()
+
+    def _note_end(self, context: Context, job: OutreachJob) -> None:
+        if not self._in_campaign or context.get("asset_state_store") is None:
+            return
+        campaign = Campaign(self.campaign, self._kind, context, self.log)
+        recipient = self._recipient()
+        recorded = self._memory_of(context, recipient).recall()
+        # While the task was deferred, its mapped list may have been generated again.
+        if recorded and recorded.job_id == job.id:
+            campaign.note_end(person_digest(recipient), recorded, End.of(job))
+            campaign.save()
 
     def _not_ended_within(self, limit: str, reasons: Sequence[str]) -> str:
         where = f"on connection {self.revor_conn_id!r}"

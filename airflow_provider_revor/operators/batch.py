@@ -23,12 +23,16 @@ from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.metrics import count_messages
-from airflow_provider_revor.operators.batch_sending import BatchSender, BatchTry
+from airflow_provider_revor.operators.batch_sending import BatchSender, BatchTry, already_reached
+from airflow_provider_revor.operators.campaign import Campaign, check_campaign, with_ledger_inlet
 from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import BatchMemory
 from airflow_provider_revor.operators.sending import this_try
 from airflow_provider_revor.progress import in_words
 from airflow_provider_revor.rules.batch import End, unpack
+from airflow_provider_revor.rules.campaign import MESSAGES, campaign_name
+from airflow_provider_revor.rules.exclusion import Exclusion
+from airflow_provider_revor.rules.keys import digest
 from airflow_provider_revor.rules.messages import read_messages, rows_of
 from airflow_provider_revor.rules.outcomes import (
     MaxFailed,
@@ -50,7 +54,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
-    from airflow_provider_revor.operators.base import Interval
+    from airflow_provider_revor.operators.base import CampaignArg, Exclude, Interval
+    from airflow_provider_revor.rules.messages import Batch
     from airflow_provider_revor.typing import OrXCom, OutreachMessage
 
 
@@ -81,6 +86,11 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         the person in results and logs, such as a CRM id. (templated)
     :param min_channel_task_interval_seconds: As for :class:`.OutreachDispatchOperator`; a pair draws a number for each
         person. Default: ``(180, 360)``, as Revor advises. (templated)
+    :param campaign: As for :class:`.OutreachDispatchOperator`. Whoever was written to before is skipped, with the code
+        ``already_written_to``, or ``already_failed`` if that message failed, and the time in the row's
+        ``already_sent_at``. Default: None. (templated)
+    :param exclude: As for :class:`.OutreachDispatchOperator`: skipped, with the code ``excluded``. Default: None.
+        (templated)
     :param on_invalid: What to do about messages that cannot be sent as they are: ``fail`` before anything is sent, or
         ``skip`` them. Default: ``fail``.
     :param max_failed: How many messages may fail: a number, or a share such as 0.1 of those that were not skipped.
@@ -102,13 +112,21 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if an argument cannot be used.
     """
 
-    template_fields: Sequence[str] = ("revor_conn_id", "messages", "min_channel_task_interval_seconds")
+    template_fields: Sequence[str] = (
+        "revor_conn_id",
+        "messages",
+        "min_channel_task_interval_seconds",
+        "campaign",
+        "exclude",
+    )
     template_fields_renderers: ClassVar[dict[str, str]] = {"messages": "json"}
     ui_color = "#e6ddf7"
 
     # Templated: another task's output until it is rendered.
     messages: Any
     revor_conn_id: Any
+    campaign: Any
+    exclude: Any
 
     if TYPE_CHECKING:
 
@@ -121,6 +139,8 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         *,
         messages: OrXCom[Sequence[OutreachMessage]],
         min_channel_task_interval_seconds: Interval = (180, 360),
+        campaign: CampaignArg = None,
+        exclude: Exclude = None,
         on_invalid: Literal["fail", "skip"] = "fail",
         max_failed: MaxFailed = 0,
         preview: bool = False,
@@ -132,6 +152,8 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         cancel_on_kill: bool = False,
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
+        check_campaign(campaign)
+        kwargs["inlets"] = with_ledger_inlet(campaign, kwargs.get("inlets"))
         super().__init__(**kwargs)
         interval = min_channel_task_interval_seconds
         if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
@@ -142,6 +164,9 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
             raise RevorValueError(f"max_requests_per_minute={max_requests_per_minute!r}: use a number above 0.")
         self.messages = messages
         self.min_channel_task_interval_seconds = min_channel_task_interval_seconds
+        self.campaign = campaign
+        self.exclude = exclude
+        self._in_campaign = campaign is not None
         self.on_invalid = on_invalid
         self.max_failed = check_max_failed(max_failed)
         self.preview = preview
@@ -169,30 +194,28 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         :raises RevorJobTimeoutError: if the jobs have not ended in time.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        began, ti = time.time(), context["ti"]
-        batch = read_messages(
-            self.messages,
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            task_id=ti.task_id,
-            bounds=interval_bounds(self.min_channel_task_interval_seconds),
-        )
+        began = time.time()
+        batch = self._read(context)
         if self.on_invalid == "fail":
             batch.refuse()
         if batch.problems:
             self.log.warning("Skipping invalid messages. %s", batch.told_problems())
+        current = this_try(context, self.retries or 0, BatchTry)
+        memory = BatchMemory(context, self.log)
+        campaign = Campaign(self.campaign, MESSAGES, context, self.log) if self._in_campaign else None
+        if campaign:
+            batch = batch.without(already_reached(batch, campaign, memory, current))
         if self.preview:
             seen = preview(batch, began)
             self.log.info("Nothing is sent. To send: %s of %s messages.", f"{seen['to_send']:,}", f"{batch.total:,}")
             return seen
-        current = this_try(context, self.retries or 0, BatchTry)
         # Without retries of the hook's own: the batch slows down for all messages that follow.
         with RevorHook.for_polling(self.revor_conn_id) as hook:
             if self.cancel_on_kill:
                 hook.check_can_cancel()
-            cancels = self.cancel_on_kill and self.wait_for_completion
-            memory = BatchMemory(context, self.log)
-            sender = BatchSender(hook, memory, current, self.log, waits=self.wait_for_completion, cancels=cancels)
+            waits = self.wait_for_completion
+            cancels = self.cancel_on_kill and waits
+            sender = BatchSender(hook, memory, current, self.log, waits=waits, cancels=cancels, campaign=campaign)
             self._task, self._sender = TaskXComs.of(context), sender
             try:
                 sender.send(batch.messages, len(batch.skipped), batch.total)
@@ -204,6 +227,7 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         rows = rows_of(batch, sender.rows)
         if self.wait_for_completion and any(row.waits for row in rows):
             self._defer(context, rows, began)
+        self._note_ends(context, memory, rows)
         return self._conclude(context, rows)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -222,6 +246,7 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         rows = [_ended(Row.from_dict(job), ends.get(position)) for position, job in enumerate(jobs)]
         memory = BatchMemory(context, self.log)
         memory.keep_ends({rows[position].job_id or "": end for position, end in ends.items()})
+        self._note_ends(context, memory, rows)
         if event["status"] == "success":
             return self._conclude(context, rows)
         memory.keep_jobs()
@@ -247,6 +272,35 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         self._sender.stopped = cancel_from_worker(
             self.revor_conn_id, [row.job_id or "" for row in rows], self._task, self.log
         )
+
+    def _read(self, context: Context) -> Batch:
+        ti = context["ti"]
+        return read_messages(
+            self.messages,
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            campaign=campaign_name(self.campaign) if self._in_campaign else None,
+            exclude=Exclusion(self.exclude),
+            bounds=interval_bounds(self.min_channel_task_interval_seconds),
+        )
+
+    def _note_ends(self, context: Context, memory: BatchMemory, rows: Sequence[Row]) -> None:
+        """Enter how jobs ended in the campaign's ledger, so that nobody has to ask Revor for it."""
+        if not self._in_campaign or context.get("asset_state_store") is None:
+            return
+        try:
+            messages = self._read(context).messages
+        except RevorValueError:
+            # The list was generated again while the task was deferred.
+            return
+        campaign = Campaign(self.campaign, MESSAGES, context, self.log)
+        ended = {row.job_id: row for row in rows if row.job_id and row.outcome in ("sent", "failed")}
+        for message in messages:
+            recorded = memory.recall(digest(message.key))
+            if recorded and (row := ended.get(recorded.job_id or "")):
+                campaign.note_end(message.who, recorded, End(row.status, row.code, row.retry_may_help))
+        campaign.save()
 
     def _defer(self, context: Context, rows: Sequence[Row], began: float) -> NoReturn:
         from airflow_provider_revor.triggers.batch import OutreachBatchTrigger
@@ -286,6 +340,13 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         if not rows:
             self.log.warning("The list of messages is empty: nothing is sent.")
             return summary
+        if dates := sorted(row.already_sent_at for row in rows if row.already_sent_at):
+            self.log.info(
+                "%s people are skipped: messages to them were sent in this campaign before, from %s to %s.",
+                f"{len(dates):,}",
+                dates[0],
+                dates[-1],
+            )
         if why:
             cls = RevorBatchError if retry_may_help else RevorBatchFailedError
             again = "A retry sends some of them again." if retry_may_help else "Fix the causes, then clear the task."

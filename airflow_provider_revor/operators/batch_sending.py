@@ -7,6 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,12 +18,14 @@ from airflow_provider_revor.exceptions import (
     RevorConflictError,
     RevorConnectionError,
     RevorError,
+    RevorIdempotencyConflictError,
     RevorNotFoundError,
     RevorRateLimitError,
     RevorRequestError,
     RevorTransientError,
     RevorValueError,
 )
+from airflow_provider_revor.operators.campaign import PersonInCampaign, ended_job
 from airflow_provider_revor.operators.sending import OutreachSender
 from airflow_provider_revor.progress import ProgressLog
 from airflow_provider_revor.rules.keys import digest
@@ -32,9 +35,9 @@ from airflow_provider_revor.rules.sending import Attempt, Try
 
 if TYPE_CHECKING:
     from airflow_provider_revor.hooks.revor import RevorHook
+    from airflow_provider_revor.operators.campaign import Campaign, Skipped
     from airflow_provider_revor.operators.memory import BatchMemory
-    from airflow_provider_revor.rules.batch import End
-    from airflow_provider_revor.rules.messages import Message
+    from airflow_provider_revor.rules.messages import Batch, Message
     from airflow_provider_revor.version_compat import Log
 
 T = TypeVar("T")
@@ -52,6 +55,8 @@ _MOST_ERRORS = 5
 _LONGEST_WAIT = 600.0
 # Seconds between two writes of the records, and the wait before which they are written.
 _SAVE_EVERY, _SAVE_BEFORE = 5.0, 5.0
+# Seconds between two writes of a campaign's ledger, each of which may be 512 requests to Airflow's API server.
+_ENTER_EVERY = 300.0
 
 
 class BatchTry(Try):
@@ -65,7 +70,7 @@ class BatchTry(Try):
 
         :param recorded: The attempt that an earlier try recorded.
         """
-        if recorded is None:
+        if recorded is None or recorded.max_tries is None:
             return Try.is_first_after(self, None)
         return recorded.max_tries != self.max_tries or self.follows_a_kill(recorded)
 
@@ -81,6 +86,7 @@ class BatchSender:
     :param waits: Whether the jobs are waited for afterwards, so that it is learned then how they stand.
     :param cancels: Whether jobs are cancelled that a person meant to end, by clearing the task while it waited.
         Default: False.
+    :param campaign: The campaign; None for none.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class BatchSender:
         *,
         waits: bool,
         cancels: bool = False,
+        campaign: Campaign | None = None,
     ) -> None:
         self._hook = hook
         self._memory = memory
@@ -102,12 +109,15 @@ class BatchSender:
         self._version = hook.settings.api_version.value
         #: Set from outside, in the middle of whatever is done, to send no more.
         self.stopped = False
+        self._campaign = campaign
+        self._entered_at = time.monotonic()
         self._pace = Pace()
         self._next_request = self._saved_at = time.monotonic()
         self._errors = 0
         self._outdated = 0
         #: What became of each message so far, by position.
         self.rows: dict[int, Row] = {}
+        self._whos: dict[int, str] = {}
         self._began = time.monotonic()
 
     def send(self, messages: Iterable[Message], skipped: int, total: int) -> None:
@@ -120,6 +130,7 @@ class BatchSender:
         :raises RevorError: for an error that concerns all messages; what was sent is recorded.
         """
         queue, doubtful = deque(messages), set[int]()
+        self._whos = {message.position: message.who for message in queue}
         counts = Counter(skipped=skipped)
         progress = ProgressLog(self._log, total, ("accepted", "skipped", "failed"))
         try:
@@ -135,7 +146,10 @@ class BatchSender:
                     row = self._send_one(message)
                     self._errors = 0
                 except _OF_ONE_MESSAGE as e:
-                    row = self._failed(message, e)
+                    if self._campaign and isinstance(e, RevorIdempotencyConflictError):
+                        row = skipped_row(message.row, self._campaign.conflict())
+                    else:
+                        row = self._failed(message, e)
                     self._errors = 0
                 except RevorTransientError as e:
                     if message.position in doubtful and counts["accepted"]:
@@ -150,12 +164,13 @@ class BatchSender:
                             queue.append(message)
                         continue
                 self.rows[message.position] = row
-                counts["failed" if row.outcome == "failed" else "accepted"] += 1
+                counts[row.outcome if row.outcome in ("failed", "skipped") else "accepted"] += 1
                 progress.update(counts, time.monotonic())
                 if time.monotonic() > self._saved_at + _SAVE_EVERY:
                     self._save()
         finally:
             self._save()
+            self._enter()
         if self._outdated:
             self._log.warning(
                 "%s messages were sent before and differ from what this task now holds; they are not sent again.",
@@ -165,7 +180,10 @@ class BatchSender:
     def _send_one(self, message: Message) -> Row:
         name = digest(message.key)
         recorded, end = self._memory.recall(name), self._memory.end_of(name)
-        body = message.body
+        body, memory, in_campaign = message.body, _OfOnePerson(self._memory, name), None
+        if self._campaign:
+            in_campaign = PersonInCampaign(self._campaign, message.who, memory, at_once=False)
+            in_campaign.first = self._first_attempt(message)
 
         def post(idempotency_key: str) -> OutreachJob:
             return self._paced(
@@ -183,10 +201,13 @@ class BatchSender:
         def get(job_id: str) -> OutreachJob:
             if recorded and recorded.job_id == job_id:
                 if end:
-                    return _ended(job_id, end)
+                    return ended_job(job_id, end)
                 if self._waits and not self._try.is_first_after(recorded):
                     # An earlier try crashed. Whoever is left is sent to first; the wait learns how this one stands.
                     return OutreachJob(job_id, "queued")
+            return in_campaign.get(job_id, ask) if in_campaign else ask(job_id)
+
+        def ask(job_id: str) -> OutreachJob:
             return self._paced(lambda: self._hook.get_outreach_job(job_id))
 
         def cancel(job_id: str) -> OutreachJob:
@@ -199,15 +220,18 @@ class BatchSender:
             own_key=False,
             message=_content(message),
             conn_id=self._hook.revor_conn_id,
-            memory=_OfOnePerson(self._memory, name),
+            memory=in_campaign or memory,
             log=self._log,
             # Where no key can have been used before, the wait learns how each job stands.
-            confirm=not (self._waits and self._try.nothing_before),
+            confirm=not (self._waits and self._try.nothing_before and self._ledger_knows),
             version=self._version,
             use_version=partial(setattr, self._hook, "api_version"),
             cancel=cancel if self._cancels else None,
+            in_campaign=in_campaign is not None,
         )
         sent = sender.send_once(self._try, self._began)
+        if in_campaign and (skipped := in_campaign.skipped(sent, self._try)):
+            return skipped_row(message.row, skipped)
         self._outdated += sent.outdated
         job = sent.job
         return replace(
@@ -215,10 +239,15 @@ class BatchSender:
             job_id=job.id,
             status=job.status,
             code=job_code(job),
-            scheduled_at=job.scheduled_at,
+            scheduled_at=_scheduled_at(job),
             retry_may_help=job.retry_may_help,
             api_version=sent.version,
         )
+
+    @property
+    def _ledger_knows(self) -> bool:
+        """Whether a key that other tasks may have used is in the ledger; there are none outside of a campaign."""
+        return self._campaign is None or self._campaign.has_ledger
 
     def _first_attempt(self, message: Message) -> Attempt:
         content = digest(_content(message))
@@ -261,6 +290,17 @@ class BatchSender:
     def _save(self) -> None:
         self._memory.save()
         self._saved_at = time.monotonic()
+        if self._saved_at > self._entered_at + _ENTER_EVERY:
+            self._enter()
+
+    def _enter(self) -> None:
+        """Write the campaign's ledger; whoever is in it by another task meanwhile is not this task's."""
+        taken = self._campaign.save() if self._campaign else {}
+        self._entered_at = time.monotonic()
+        for position, row in list(self.rows.items()) if taken else ():
+            entry = taken.get(self._whos[position])
+            if self._campaign and entry and entry.job_id == row.job_id and row.outcome != "skipped":
+                self.rows[position] = skipped_row(row, self._campaign.skipped(row.job_id, entry.at, row.status))
 
 
 class _OfOnePerson:
@@ -288,6 +328,35 @@ def _content(message: Message) -> list[Any]:
     return [{key: value for key, value in message.body.items() if key != "reference"}, message.row.interval]
 
 
-def _ended(job_id: str, end: End) -> OutreachJob:
-    error = {"code": end.code, "retryable": end.retry_may_help} if end.status != "succeeded" else None
-    return OutreachJob(job_id, end.status, error=error)
+def already_reached(batch: Batch, campaign: Campaign, memory: BatchMemory, this_try: BatchTry) -> dict[int, Row]:
+    """
+    Return the rows of those whom the campaign's ledger alone tells to skip, by position.
+
+    :param batch: The messages.
+    :param campaign: The campaign.
+    :param memory: What this task has recorded.
+    :param this_try: The try.
+    """
+    rows = {}
+    for message in batch.messages:
+        recorded = memory.recall(digest(message.key))
+        if skipped := campaign.settled(message.who, recorded, cleared=this_try.follows_clear):
+            rows[message.position] = skipped_row(message.row, skipped)
+    return rows
+
+
+def skipped_row(row: Row, skipped: Skipped) -> Row:
+    """
+    Return the row of a message that is skipped because of an earlier one in the campaign.
+
+    :param row: What the row begins with.
+    :param skipped: Why it is skipped.
+    """
+    return replace(row, job_id=skipped.job_id, status="skipped", code=skipped.code, already_sent_at=skipped.sent_at)
+
+
+def _scheduled_at(job: OutreachJob) -> str | None:
+    """Return when a job may begin, by this machine's clock where Revor's differs: the trigger waits by it."""
+    if not job.clock_ahead or job.begins_at is None:
+        return job.scheduled_at
+    return datetime.fromtimestamp(job.begins_at, UTC).isoformat()

@@ -9,6 +9,7 @@ from airflow_provider_revor.api.accounts import Channel, is_nothing
 from airflow_provider_revor.api.checks import check_dispatch, check_post_like, recipient_of
 from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.operators.base import OutreachArgs, OutreachOperator
+from airflow_provider_revor.rules.campaign import LIKES
 from airflow_provider_revor.templates import is_known
 
 if TYPE_CHECKING:
@@ -47,6 +48,14 @@ class OutreachDispatchOperator(OutreachOperator):
         for Revor's default, 60. Default: None. (templated)
     :param idempotency_key: A key to use in place of the one described above: printable ASCII without spaces, at most
         one message each. Default: None. (templated)
+    :param campaign: A name, or an Airflow ``Asset``: no run, task or Dag of the campaign writes to anyone twice on one
+        channel; the task is skipped, and its message says when the person was written to. On Airflow 3.3+ a ledger in
+        the asset's state store keeps who was written to; up to 3.2, only Revor's memory of idempotency keys does. A
+        message that failed is sent again in the first try after this task was cleared, or if Revor says that trying
+        again may help. Not with ``idempotency_key``. Default: None. (templated)
+    :param exclude: People who must not be written to: a list of addresses, profile URLs, phones, in any spelling, or
+        of what :func:`~airflow_provider_revor.campaign.person_digest` returned. The task is skipped. Default: None.
+        (templated)
     :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``. (templated)
     :param wait_for_completion: Whether to wait until the job has ended; else the task succeeds once Revor has accepted
         the dispatch. Default: True.
@@ -96,6 +105,10 @@ class OutreachDispatchOperator(OutreachOperator):
         self.content = content
         self.metadata = metadata
 
+    @property
+    def _channel(self) -> str:
+        return str(self.channel).strip()
+
     def _recipient(self) -> dict[str, Any]:
         check_dispatch(self.account_id, self.channel, self.recipient, self.content, self.metadata)
         return recipient_of(Channel(self.channel.strip()), self.recipient)
@@ -138,6 +151,9 @@ class LinkedInPostLikeOperator(OutreachOperator):
     :param locale: ``en`` or ``zh``; None for Revor's default. Default: None. (templated)
     :param min_channel_task_interval_seconds: As for :class:`OutreachDispatchOperator`. Default: None. (templated)
     :param idempotency_key: As for :class:`OutreachDispatchOperator`. Default: None. (templated)
+    :param campaign: As for :class:`OutreachDispatchOperator`: one like for each profile, whichever account likes. Likes
+        and messages do not count for each other. Default: None. (templated)
+    :param exclude: As for :class:`OutreachDispatchOperator`. Default: None. (templated)
     :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``. (templated)
     :param wait_for_completion: Whether to wait until the job has ended. Default: True.
     :param deferrable: Whether to wait in the triggerer, without a worker. Default: Airflow's
@@ -150,6 +166,9 @@ class LinkedInPostLikeOperator(OutreachOperator):
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if something that is literal is missing or mistyped;
         it names each such field.
     """
+
+    _kind = LIKES
+    _channel = Channel.LINKEDIN.value
 
     template_fields: Sequence[str] = (
         *OutreachOperator.template_fields,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_provider_revor.exceptions import RevorError, RevorNotFoundError, RevorResponseError
 from airflow_provider_revor.rules.keys import attempt_key, digest
-from airflow_provider_revor.rules.sending import Attempt, Found, Get, Try, find_or_send
+from airflow_provider_revor.rules.sending import DOUBT, Attempt, Found, Get, Try, find_or_send
 from airflow_provider_revor.version_compat import COUNTS_CLEARS
 
 if TYPE_CHECKING:
@@ -39,11 +39,13 @@ class Sent:
     :param job: The job; one that failed fails the task.
     :param outdated: Whether nothing was sent, and the job holds another message than the task now does.
     :param version: The API version that the job was made by; None if that is not known.
+    :param ended_before: Whether the job was found by its key, and is known to have ended before this try began.
     """
 
     job: OutreachJob
     outdated: bool
     version: str | None = None
+    ended_before: bool = False
 
 
 class OutreachSender:
@@ -66,6 +68,8 @@ class OutreachSender:
         leave it. Default: None.
     :param cancel: Cancels a job that a person meant to end, by clearing the task while it waited, and returns how the
         job stands; None to let the job go on. Default: None.
+    :param in_campaign: Whether other tasks and runs use the same key, and the first try of each is like an automatic
+        retry. Default: False.
     """
 
     def __init__(
@@ -83,11 +87,13 @@ class OutreachSender:
         version: str | None = None,
         use_version: Callable[[str | None], None] | None = None,
         cancel: Callable[[str], OutreachJob] | None = None,
+        in_campaign: bool = False,
     ) -> None:
         self._post = post
         self._get = get
         self._key = key
-        self._own_key = own_key
+        self._shared_key = own_key or in_campaign
+        self._in_campaign = in_campaign
         self._message = digest(message)
         self._conn_id = conn_id
         self._memory = memory
@@ -108,15 +114,15 @@ class OutreachSender:
         :raises RevorError: if Revor cannot be asked or refuses.
         """
         recorded = self._memory.recall()
-        first_try = this_try.is_first_after(recorded)
+        first_try = this_try.is_first_after(recorded) and (this_try.number > 1 or not self._in_campaign)
         current = self.first_attempt(this_try)
-        if recorded and recorded.key != current.key and first_try and self._own_key:
+        if recorded and recorded.key != current.key and first_try and self._shared_key:
             # A person cleared the task and gave it another idempotency key: another message is meant.
             self._log.warning("The idempotency key is another than that of job %s: a new message.", recorded.job_id)
             recorded = None
         began, try_began = time.monotonic() if began is None else began, None
         job: OutreachJob
-        nothing_before = this_try.nothing_before and not self._own_key
+        nothing_before = this_try.nothing_before and not self._shared_key
         steps = find_or_send(recorded, first_try=first_try, nothing_before=nothing_before, try_number=this_try.number)
         step = next(steps)
         while True:
@@ -148,7 +154,8 @@ class OutreachSender:
             outdated = recorded.message != self._message and not job.failed
             return Sent(job, outdated=outdated, version=recorded.version)
         self._memory.keep(replace(attempt, number=number, job_id=job.id))
-        return Sent(job, outdated=False, version=attempt.version)
+        ended_before = recorded is None and _ended_before(job, try_began)
+        return Sent(job, outdated=False, version=attempt.version, ended_before=ended_before)
 
     def first_attempt(self, this_try: Try) -> Attempt:
         """
@@ -206,6 +213,10 @@ class OutreachSender:
                 status_code=e.status_code,
                 request_id=e.request_id,
             ) from None
+
+
+def _ended_before(job: OutreachJob, moment: float | None) -> bool:
+    return job.ended_at is not None and moment is not None and job.ended_at < moment - DOUBT
 
 
 def this_try(context: Context, retries: int, kind: type[_Try]) -> _Try:

@@ -10,8 +10,10 @@ from airflow_provider_revor.api.accounts import Channel
 from airflow_provider_revor.api.answers import plain_text
 from airflow_provider_revor.api.checks import check_dispatch, recipient_of
 from airflow_provider_revor.exceptions import RevorValueError
+from airflow_provider_revor.rules.campaign import MESSAGES, campaign_key
+from airflow_provider_revor.rules.exclusion import Exclusion, person_digest
 from airflow_provider_revor.rules.keys import fixed_choice, task_key
-from airflow_provider_revor.rules.outcomes import Row
+from airflow_provider_revor.rules.outcomes import EXCLUDED, Row
 
 MOST_MESSAGES = 10_000
 
@@ -28,12 +30,14 @@ class Message:
 
     :param position: Its place in the list, from 0 on.
     :param key: The idempotency key of its first attempt, which names the person.
+    :param who: A digest of the person, the same in all tasks and runs.
     :param body: What :func:`~airflow_provider_revor.api.checks.check_dispatch` found good.
     :param row: What its row begins with.
     """
 
     position: int
     key: str
+    who: str
     body: Mapping[str, Any]
     row: Row
 
@@ -44,7 +48,7 @@ class Batch:
     A list of messages, checked.
 
     :param messages: Those to send, each to another person.
-    :param skipped: The rows of the others, by position: invalid, or to a person who is in the list before.
+    :param skipped: The rows of the others, by position: invalid, excluded, or to a person who is in the list before.
     :param problems: What is wrong with the invalid ones: each in a sentence, by position and reference.
     :param total: How many there are in all.
     """
@@ -53,6 +57,15 @@ class Batch:
     skipped: dict[int, Row]
     problems: list[str]
     total: int
+
+    def without(self, rows: Mapping[int, Row]) -> Batch:
+        """
+        Return the batch with some more messages skipped.
+
+        :param rows: Their rows, by position.
+        """
+        left = [message for message in self.messages if message.position not in rows]
+        return replace(self, messages=left, skipped={**self.skipped, **rows})
 
     def refuse(self) -> None:
         """
@@ -73,7 +86,14 @@ class Batch:
 
 
 def read_messages(
-    messages: Any, *, dag_id: str, run_id: str, task_id: str, bounds: tuple[int, int] | None = None
+    messages: Any,
+    *,
+    dag_id: str,
+    run_id: str,
+    task_id: str,
+    campaign: str | None = None,
+    exclude: Exclusion | None = None,
+    bounds: tuple[int, int] | None = None,
 ) -> Batch:
     """
     Check the messages of a batch.
@@ -82,6 +102,8 @@ def read_messages(
     :param dag_id: The Dag, for the keys.
     :param run_id: Its run.
     :param task_id: The task.
+    :param campaign: The campaign, whose keys are used in place of the task's; None for none.
+    :param exclude: Who must not be written to; None for nobody.
     :param bounds: The least and the most seconds of the interval that is drawn for each person; None for Revor's.
     :raises RevorValueError: (a ValueError) if it is no list, or too long a one.
     """
@@ -101,13 +123,19 @@ def read_messages(
             batch.problems.append(f"messages[{position}]{named}: {e}")
             batch.skipped[position] = replace(row, status="skipped", code="invalid_message")
             continue
-        key = task_key(dag_id, run_id, task_id, recipient)
+        if exclude and recipient in exclude:
+            batch.skipped[position] = replace(row, status="skipped", code=EXCLUDED)
+            continue
+        if campaign is None:
+            key = task_key(dag_id, run_id, task_id, recipient)
+        else:
+            key = campaign_key(campaign, MESSAGES, recipient)
         if key in seen:
             batch.skipped[position] = replace(row, status="skipped", code="duplicate_person")
             continue
         seen.add(key)
         interval = bounds and fixed_choice(key, *bounds)
-        batch.messages.append(Message(position, key, value, replace(row, interval=interval)))
+        batch.messages.append(Message(position, key, person_digest(recipient), value, replace(row, interval=interval)))
     return batch
 
 

@@ -18,6 +18,9 @@ MaxFailed: TypeAlias = int | float
 _MOST_REFERENCES, _MOST_NAMED = 100, 5
 _MOST_CODES = 10
 
+#: Codes of skipped messages: a job that goes on or has succeeded; one that failed; somebody in ``exclude``.
+ALREADY_WRITTEN_TO, ALREADY_FAILED, EXCLUDED = "already_written_to", "already_failed", "excluded"
+
 _OUTCOMES = {"succeeded": "sent", "failed": "failed", "cancelled": "failed", "skipped": "skipped"}
 
 
@@ -33,9 +36,10 @@ class Row:
     :param status: The job's status; without a job, ``failed`` or ``skipped``.
     :param code: Why it failed or was skipped.
     :param interval: The ``min_channel_task_interval_seconds`` drawn for it; None for Revor's default.
-    :param scheduled_at: When its job may begin, as Revor said when it was sent.
+    :param scheduled_at: When its job may begin, as Revor said when it was sent, by this machine's clock.
     :param retry_may_help: Whether it failed, and a retry of the task may send it.
     :param api_version: The API version that its job was made by; None if that is not known.
+    :param already_sent_at: When an earlier message of the campaign was sent, for which this one is skipped.
     """
 
     reference: str | int | None = None
@@ -48,6 +52,7 @@ class Row:
     scheduled_at: str | None = None
     retry_may_help: bool = False
     api_version: str | None = None
+    already_sent_at: str | None = None
 
     @property
     def outcome(self) -> str:
@@ -173,6 +178,8 @@ def verdict(summary: Mapping[str, Any], max_failed: MaxFailed) -> str | None:
     """
     Return why too few messages were sent, in a clause; None if enough were.
 
+    A run in which everybody was excluded, or was written to before in the campaign, is no failure.
+
     :param summary: What :func:`summarize` returned.
     :param max_failed: How many may fail: a number, or a share of those that were not skipped.
     """
@@ -183,7 +190,10 @@ def verdict(summary: Mapping[str, Any], max_failed: MaxFailed) -> str | None:
     if failed > most:
         limit = f"{max_failed:.6g} of {considered:,}" if share else f"{max_failed:,}"
         return f"{failed:,} failed, and max_failed allows {limit}"
-    if not summary["sent"] + summary["accepted"]:
+    codes = summary["by_code"]
+    reached = summary["sent"] + summary["accepted"] + codes.get(ALREADY_WRITTEN_TO, 0)
+    as_wished = sum(codes.get(code, 0) for code in (ALREADY_WRITTEN_TO, ALREADY_FAILED, EXCLUDED))
+    if not reached and not 0 < as_wished == summary["total"]:
         return "nothing was sent"
     return None
 

@@ -102,6 +102,11 @@ class Try:
         return recorded.cancels_since is not None and (self.clears or 0) > recorded.cancels_since
 
     @property
+    def follows_clear(self) -> bool:
+        """Whether a person has cleared the task, and this is the first try since; without a record, as it seems."""
+        return self.number > 1 and Try.is_first_after(self, None)
+
+    @property
     def nothing_before(self) -> bool:
         """Whether no task instance can have sent this message before, in this Dag run."""
         # A mapped list may have been generated again, so that its people are at other places; that takes a clear.
@@ -117,7 +122,7 @@ class Attempt:
     :param job_id: Its job; None if the try ended before it learned of one.
     :param key: A digest of the idempotency key that all attempts have in common.
     :param message: A digest of what was sent.
-    :param max_tries: Airflow's ``max_tries`` at the time.
+    :param max_tries: Airflow's ``max_tries`` at the time; None if another task of a campaign recorded it.
     :param version: The API version that it was sent by; None if that is not known.
     :param cancels_since: If a person who ends the task cancels the job: how often tasks of the Dag run had been cleared
         by then. None if not, or once the task has ended by itself.
@@ -127,7 +132,7 @@ class Attempt:
     job_id: str | None
     key: str
     message: str
-    max_tries: int
+    max_tries: int | None
     version: str | None = None
     cancels_since: int | None = None
 

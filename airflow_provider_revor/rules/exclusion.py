@@ -1,0 +1,96 @@
+"""Who must not be written to: people in any spelling, or digests of them."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_provider_revor.api.accounts import is_nothing
+from airflow_provider_revor.exceptions import RevorValueError
+from airflow_provider_revor.rules.identity import person
+
+_FIELDS = ("address", "profile_url", "phone")
+_DIGEST = re.compile(r"person-[0-9a-f]{32}")
+
+
+def person_digest(recipient: Mapping[str, Any]) -> str:
+    """
+    Return a digest of a person, the same for all spellings: ``person-`` and 32 hexadecimal digits.
+
+    A list of digests can be kept, compared and passed as ``exclude`` without any address in it. Somebody who guesses an
+    address can check the guess: treat digests as pseudonyms, not as anonymous.
+
+    :param recipient: A dict with an ``address``, a ``profile_url`` or a ``phone``; the first of them counts.
+    :raises ValueError: if it has none of them.
+    """
+    text = person({name: str(recipient[name]).strip() for name in _FIELDS if not is_nothing(recipient.get(name))})
+    return f"person-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
+def digests_of(value: Any) -> list[str]:
+    """
+    Return the digests that a person in any form stands for; none if nothing is given.
+
+    :param value: A text, which may be an address, a profile URL, a phone or a digest; a phone as a whole number; or a
+        dict with one or several of ``address``, ``profile_url`` and ``phone``.
+    :raises ValueError: if it is of another type.
+    """
+    if is_nothing(value):
+        return []
+    if isinstance(value, Mapping):
+        return [person_digest({name: value[name]}) for name in _FIELDS if not is_nothing(value.get(name))]
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"is of the type {type(value).__name__}")
+    text = str(value).strip()
+    if _DIGEST.fullmatch(text.lower()):
+        return [text.lower()]
+    # Whatever it is, read as the others it is a spelling of nobody.
+    return [person_digest({name: text}) for name in _FIELDS]
+
+
+class Exclusion:
+    """
+    The people who must not be written to.
+
+    :param exclude: A list of what :func:`digests_of` takes, or a text: a list as Python or JSON writes it, or one entry
+        a line. Blank entries are ignored; None for nobody.
+    :raises RevorValueError: (a ValueError) if an entry cannot be one; it names the place, never the entry.
+    """
+
+    def __init__(self, exclude: Any) -> None:
+        self._digests: set[str] = set()
+        for position, value in enumerate(_listed(exclude)):
+            try:
+                digests = digests_of(value)
+                if not digests and isinstance(value, Mapping):
+                    raise ValueError("has no address, profile_url or phone")
+                self._digests.update(digests)
+            except ValueError as e:
+                raise RevorValueError(
+                    f"exclude[{position}] {e}: use an address, a profile URL, a phone, or what person_digest() returns."
+                ) from None
+
+    def __contains__(self, recipient: Mapping[str, Any]) -> bool:
+        """Return whether a recipient, or any of a person's addresses, is excluded."""
+        return bool(self._digests) and not self._digests.isdisjoint(digests_of(recipient))
+
+
+def _listed(exclude: Any) -> Iterable[Any]:
+    if exclude is None:
+        return ()
+    if isinstance(exclude, str):
+        # A template that renders a list to text: taken for one address, it would exclude nobody.
+        text = exclude.strip()
+        try:
+            exclude = ast.literal_eval(text) if text[:1] in ("[", "(", "{") else text.splitlines()
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            # An address may begin with a brace.
+            if not text.startswith("{"):
+                raise RevorValueError("exclude is a text that begins like a list, and is none.") from None
+            exclude = text.splitlines()
+    if isinstance(exclude, (bytes, Mapping)) or not isinstance(exclude, Iterable):
+        raise RevorValueError(f"exclude must be a list, not {type(exclude).__name__}.")
+    return exclude
