@@ -140,6 +140,19 @@ def key(args: Namespace) -> int:
     return 0
 
 
+@_command
+def campaign(args: Namespace) -> int:
+    """Show the ledger of a campaign, or strike somebody from it."""
+    from airflow_provider_revor.cli.ledgers import read_or_strike
+
+    rows = read_or_strike(args)
+    if not rows and args.output in ("table", "plain"):
+        print_error("Nobody is in this ledger.")
+        return 0
+    print_rows(rows, args.output)
+    return 0
+
+
 def _account_row(account: ConnectAccount, show_identifiers: bool) -> dict[str, Any]:
     return {
         "sendable": account.sendable,

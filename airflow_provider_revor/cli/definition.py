@@ -30,6 +30,13 @@ ARG_ADDRESS = Arg(("--address",), help="The person's email address")
 ARG_PROFILE_URL = Arg(("--profile-url",), help="The person's LinkedIn profile")
 ARG_PHONE = Arg(("--phone",), help="The person's WhatsApp number or contact identifier")
 ARG_ATTEMPT = Arg(("--attempt",), help="Which attempt (default: 1)", type=int, default=1)
+ARG_CAMPAIGN = Arg(("campaign",), help="The campaign's name", metavar="NAME")
+ARG_ASSET = Arg(("--asset",), help="The campaign is given as an asset of this name", action="store_true")
+ARG_LIKES = Arg(("--likes",), help="The ledger of liked posts, instead of messages", action="store_true")
+ARG_DIGEST = Arg(("--digest",), help="The person's digest, as this command prints it")
+ARG_STRIKE = Arg(
+    ("--strike",), help="Strike this person, so that the campaign may write to them once more", action="store_true"
+)
 
 
 def _command(name: str, text: str, *args: Arg, description: str, examples: str) -> ActionCommand:
@@ -100,6 +107,22 @@ COMMANDS = (
         ARG_ATTEMPT,
         description="Print the idempotency key that a task uses for a person. Nothing is sent to Revor.",
         examples="  airflow revor key --dag-id leads --run-id manual__1 --task-id send --address ada@example.com",
+    ),
+    _command(
+        "campaign",
+        "Show who was written to in a campaign",
+        ARG_CAMPAIGN,
+        ARG_ASSET,
+        ARG_LIKES,
+        ARG_ADDRESS,
+        ARG_PROFILE_URL,
+        ARG_PHONE,
+        ARG_DIGEST,
+        ARG_STRIKE,
+        ARG_OUTPUT,
+        description="Show the ledger of a campaign, or what it says of one person; strike somebody from it. Airflow "
+        "3.3+, where its metadata database can be reached. People are digests.",
+        examples="  airflow revor campaign spring\n  airflow revor campaign spring --address ada@example.com --strike",
     ),
 )
 
