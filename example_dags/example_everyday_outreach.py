@@ -1,0 +1,58 @@
+"""Every day, write to the next leads of a file: each once per campaign, at most 100 per account. For Airflow 3.3+."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Asset, dag, task
+
+from airflow_provider_revor.campaign import CampaignLedger
+from airflow_provider_revor.operators.batch import OutreachBatchOperator
+from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
+from airflow_provider_revor.selection import plan_outreach
+
+SPRING = Asset("spring_outreach")
+CONTENT = {
+    "email": {"subject": "Hello", "text": "Hello, shall we talk?"},
+    "linkedin": {"text": "Hello, shall we connect?"},
+}
+
+
+@dag(
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    # A file with the columns id, name, address and profile_url.
+    params={"leads": "/data/leads.csv"},
+    tags=["revor"],
+)
+def example_everyday_outreach():
+    accounts = ListConnectAccountsOperator(task_id="accounts", sendable=True)
+
+    # Keep names and messages out of logs.
+    @task(inlets=[SPRING], show_return_value_in_logs=False)
+    def plan(accounts: list[dict[str, Any]], params=None, asset_state_store=None) -> list[dict[str, Any]]:
+        written_to = CampaignLedger(asset_state_store[SPRING], SPRING)
+        with open(params["leads"], newline="") as file:
+            people = [lead for lead in csv.DictReader(file) if lead not in written_to]
+        # Email, or LinkedIn for those without an address; each with its own sender.
+        assigned, left_over = plan_outreach(people, accounts, key="id", most_per_account=100)
+        print(f"To send: {len(assigned)}. Left over: {dict(Counter(one['reason'] for one in left_over))}.")
+        return [{**message, "content": CONTENT[message["channel"]]} for _, message in assigned]
+
+    OutreachBatchOperator(
+        task_id="send",
+        messages=plan(accounts.output),
+        campaign=SPRING,
+        # Above a tenth, the run is red.
+        max_failed=0.1,
+        timeout=timedelta(hours=23),
+        retries=2,
+    )
+
+
+example_everyday_outreach()
