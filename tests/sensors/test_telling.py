@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import (
+    DAG,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
@@ -26,6 +27,7 @@ from airflow_provider_revor.triggers.connect import SendableAccountTrigger
 from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
+OUTREACH = DAG("outreach", schedule=None)
 START = 1_700_000_000.0
 SHUT = [account(status="credentials"), account(account_id="acc_2", status="error", can_send=False)]
 CONSOLE = "https://revor.ai/console/connect"
@@ -66,7 +68,10 @@ def play(connect, monkeypatch, caplog):
         for name in ("list_connect_accounts", "get_outreach_job"):
             monkeypatch.setattr(RevorHook, name, poll)
             monkeypatch.setattr(RevorHook, f"a{name}", apoll)
-        context = {"ti": clock.ti(task_id="gate", dag_id="outreach", log_url="https://airflow/log")}
+        context = {
+            "dag": OUTREACH,
+            "ti": clock.ti(task_id="gate", dag_id="outreach", log_url="https://airflow/log"),
+        }
         return MODES[mode](sensor, context, clock)
 
     return wait
