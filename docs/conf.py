@@ -53,6 +53,9 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_copyright = False
 html_copy_source = False
+# The reference is its own index; the generated one does not fit its page.
+html_use_index = False
+html_domain_indices = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#1f6f54", "color-brand-content": "#1f6f54"},
     "dark_css_variables": {"color-brand-primary": "#7fd1b0", "color-brand-content": "#7fd1b0"},
