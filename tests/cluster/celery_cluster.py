@@ -44,6 +44,7 @@ class CeleryCluster(AirflowCluster):
 
     def __init__(self, home: Path, dags: Mapping[str, str], config: Mapping[str, str] | None = None) -> None:
         self.postgres, self.redis = Postgres(home.parent / "postgres"), Redis(home.parent / "redis")
+        self._arguments: dict[Component, tuple[str, ...]] = {}
         super().__init__(home, dags, {**_SHORT, **(config or {})})
 
     def _services(self) -> dict[str, str]:
@@ -74,11 +75,14 @@ class CeleryCluster(AirflowCluster):
         # Together: each takes seconds to import Airflow.
         self.start_scheduler()
         self._start("triggerer", "--skip-serve-logs")
-        workers = [self._start_worker() for _ in range(2)]
+        for number in (1, 2):
+            self._start("celery", "worker", "--skip-serve-logs", "--celery-hostname", f"worker-{number}@%h")
         self.wait_until(lambda: self.running_jobs("SchedulerJob") >= 2, "two schedulers")
         self.wait_until(lambda: self.running_jobs("TriggererJob") >= 2, "two triggerers")
-        for worker in workers:
-            self._wait_for_worker(worker)
+        for worker in self.workers:
+            self.wait_until(
+                lambda one=worker: "ready." in one.log.read_text(errors="replace"), "a worker that is ready"
+            )
 
     def stop(self) -> None:
         """End every component and server."""
@@ -90,32 +94,15 @@ class CeleryCluster(AirflowCluster):
             for component in self.components:
                 stack.callback(component.kill)
 
-    def start_worker(self) -> Component:
-        """Start one more worker; returns when it takes tasks."""
-        worker = self._start_worker()
-        self._wait_for_worker(worker)
-        return worker
-
-    def _start_worker(self) -> Component:
-        number = sum(one.name.startswith("celery") for one in self.components) + 1
-        return self._start("celery", "worker", "--skip-serve-logs", "--celery-hostname", f"worker-{number}@%h")
-
-    def _wait_for_worker(self, worker: Component) -> None:
-        self.wait_until(lambda: "ready." in worker.log.read_text(errors="replace"), "a worker that is ready")
-
     def replace(self, component: Component) -> None:
-        """Kill a component, unless it has ended, and start another, as a service manager does."""
+        """Kill a component, unless it has ended, and start it again, as a service manager does."""
         component.kill()
-        kind, _, _ = component.name.partition("-")
-        match kind:
-            case "celery":
-                self._start_worker()
-            case "scheduler":
-                self.start_scheduler()
-            case "triggerer":
-                self._start("triggerer", "--skip-serve-logs")
-            case _:
-                raise RuntimeError(f"{component.name} has ended by itself:\n{component.tail()}")
+        self._start(*self._arguments[component])
+
+    def _start(self, *arguments: str) -> Component:
+        component = super()._start(*arguments)
+        self._arguments[component] = arguments
+        return component
 
     def _on_lost(self, component: Component) -> None:
         self.replace(component)
