@@ -1,4 +1,4 @@
-"""A user's first test passes in a fresh project, with what the README says and nothing else."""
+"""A user's first test passes in a fresh project, with what the guide "Test with the sandbox" says and nothing else."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from project import ROOT
 from airflow_provider_revor.version_compat import ASSET_WATCHERS
 
 SNIPPETS = ROOT / "docs/snippets"
-README = dict(
-    re.findall(r"<!-- ([\w.]+) -->\n```\w+\n(.*?)```\n", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-)
+GUIDE = {name: (SNIPPETS / name).read_text() for name in ("pytest.ini", "my_dags.py", "test_my_dags.py")}
 WATCHER = {"test_my_watcher.py": (SNIPPETS / "test_my_watcher.py").read_text()} if ASSET_WATCHERS else {}
 
 
@@ -48,6 +46,7 @@ def run(tmp_path_factory):
 
 AGAIN = """
 import os
+import re
 from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 
@@ -102,20 +101,15 @@ def test_two_watchers(revor_sandbox, revor_watch):
 
 @pytest.fixture(scope="module")
 def results(run):
-    """What became of the README's tests and of those above, which share a session and so a database."""
+    """What became of the guide's tests and of those above, which share a session and so a database."""
     watches = {"test_watches.py": WATCHES} if ASSET_WATCHERS else {}
-    return run({**README, **WATCHER, **watches, "test_again.py": AGAIN})
-
-
-def test_the_readme_shows_the_files_of_the_documentation():
-    assert set(README) == {"pytest.ini", "my_dags.py", "test_my_dags.py"}
-    assert {name: (SNIPPETS / name).read_text() for name in README} == README
+    return run({**GUIDE, **WATCHER, **watches, "test_again.py": AGAIN})
 
 
 @pytest.mark.parametrize(
     "test", ["test_the_message_is_sent_once_an_account_can_send", "test_nothing_is_sent_without_a_valid_key"]
 )
-def test_the_readmes_first_tests_pass(results, test):
+def test_the_guides_first_tests_pass(results, test):
     found, output = results
     assert found[test] == "PASSED", output
 
