@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import cached_property
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
@@ -21,13 +20,14 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_revor.alerts import CONTEXT_KEY, as_list, call_each, describe_wait
+from airflow_provider_revor.alerts import as_list
 from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError, RevorValueError, error_from_dict
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.links import LinksToAccounts
-from airflow_provider_revor.progress import SIGN_OF_LIFE_INTERVAL, WaitLog, in_words
+from airflow_provider_revor.progress import SIGN_OF_LIFE_INTERVAL
 from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, deferral_timeout, seconds, time_left
+from airflow_provider_revor.sensors.telling import TellsPeople
 from airflow_provider_revor.version_compat import AirflowRescheduleException, is_trigger_timeout
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _MISSING_PAUSE = 30.0
 
 
-class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
+class WaitingSensor(TellsPeople, ExplainsFailures, LinksToAccounts, BaseSensorOperator):
     """
     Base class of the sensors.
 
@@ -54,8 +54,6 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
         Default: 3600.
     """
 
-    # Templated: another task's output until it is rendered.
-    revor_conn_id: Any
     #: Whether the connection was not found just now, which may be Airflow's own trouble.
     _in_doubt = False
 
@@ -93,8 +91,6 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
             raise RevorValueError("notify_after takes an on_waiting_callback: a callable or a notifier, or several.")
         self._not_before: float | None = None
         self._misses = Misses()
-        self._context: Context | None = None
-        self._has_notified = False
 
     @abstractmethod
     def _trigger(self, **wait: Any) -> BaseTrigger:
@@ -111,16 +107,6 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
 
         :param event: What the trigger found.
         """
-
-    @property
-    @abstractmethod
-    def _question(self) -> str:
-        """What each poll asks, as in "Could not learn which accounts can send"."""
-
-    @property
-    @abstractmethod
-    def _unmet(self) -> str:
-        """What has not happened, as in "No email account could send within 60 s"."""
 
     def execute(self, context: Context) -> Any:
         """
@@ -235,10 +221,6 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
             raise error
         self._wait_log.trouble(error)
 
-    @cached_property
-    def _wait_log(self) -> WaitLog:
-        return WaitLog(self.log, self._question, every=self.log_every)
-
     def _time_is_up(self, which: str, reasons: Sequence[str] = ()) -> BaseException:
         why = " ".join(reasons) or "The log says why."
         where = f"on connection {str(self.revor_conn_id)!r}"
@@ -258,46 +240,6 @@ class WaitingSensor(ExplainsFailures, LinksToAccounts, BaseSensorOperator):
             pause = max(interval, min((self._not_before or 0) - time.time(), left))
         self._wait_log.pausing(pause, time.time() + left)
         return pause if self.notify_after is None else self._notify_in_time(run_duration(), pause)
-
-    def _notify_in_time(self, waited: float, pause: float) -> float:
-        """
-        Tell people if that is due before the next look, and return the rest of the pause.
-
-        In ``reschedule`` mode the next process does not know what this one did. So this one stays until then, and
-        the next one begins too late to do it again; a process that begins a little late makes up for the one before.
-
-        :param waited: Seconds since the first look.
-        :param pause: Seconds until the next look.
-        """
-        due_in = (self.notify_after or 0) - waited
-        known_to_be_done = self._has_notified or (self.reschedule and due_in <= -self.poke_interval)
-        if known_to_be_done or due_in > pause:
-            return pause
-        time.sleep(max(due_in, 0))
-        self._notify(self._wait_log.reasons, time.time() + max(self.timeout - max(waited, self.notify_after or 0), 0))
-        rest = max(pause - max(due_in, 0), 0)
-        return max(rest, self.poke_interval) if self.reschedule else rest
-
-    def _notify(self, reasons: Sequence[str], until: float | None) -> None:
-        """
-        Tell people that this task waits.
-
-        :param reasons: Why, by the latest look.
-        :param until: When it gives up, in seconds since the epoch; None for never.
-        """
-        self._has_notified = True
-        # Airflow's type knows only Airflow's own names.
-        context: Any = self._context
-        context[CONTEXT_KEY] = describe_wait(
-            context.get("ti"),
-            waited=self.notify_after or 0,
-            until=until,
-            unmet=self._unmet,
-            conn_id=str(self.revor_conn_id),
-            reasons=reasons,
-        )
-        self.log.info("It has waited for %s: telling people.", in_words(self.notify_after or 0))
-        call_each(self.on_waiting_callback, context, self.log)
 
     def _defer(self, waited: float) -> NoReturn:
         now = time.time()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
@@ -15,7 +14,7 @@ from airflow_provider_revor.endings import is_customised
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.rules.gate import ACCOUNTS_QUESTION, Gate
-from airflow_provider_revor.rules.pauses import asked_pause
+from airflow_provider_revor.rules.pauses import asked_pause, deferral_timeout
 from airflow_provider_revor.selection import Strategy, sticky_digest
 from airflow_provider_revor.sensors.base import WaitingSensor
 from airflow_provider_revor.templates import is_literal
@@ -142,7 +141,8 @@ class SendableAccountSensor(WaitingSensor):
                 "push_xcoms": self.do_xcom_push,
             },
             next_method="execute_complete",
-            timeout=timedelta(seconds=self.timeout),
+            # The trigger gives up first, and says why.
+            timeout=deferral_timeout(self.timeout),
         )
 
     @property

@@ -307,7 +307,9 @@ def test_it_tells_airflow_how_to_start_from_the_trigger():
     assert sensor.start_from_trigger is True
     arguments = sensor.start_trigger_args
     assert isinstance(arguments, StartTriggerArgs)
-    assert (arguments.next_method, arguments.timeout) == ("execute_complete", timedelta(seconds=600))
+    # The trigger gives up first, and says why.
+    assert arguments.trigger_kwargs["timeout"] == 600
+    assert (arguments.next_method, arguments.timeout) == ("execute_complete", timedelta(seconds=660))
     trigger = SendableAccountTrigger(**arguments.trigger_kwargs)
     assert arguments.trigger_cls == trigger.path
     assert (trigger.channel, trigger.poke_interval, trigger.end_here) == ("{{ params.c }}", 40, True)
