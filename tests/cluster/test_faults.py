@@ -188,6 +188,7 @@ def test_revor_is_away(cluster):
         scene.assert_one_message_each()
 
 
+@long_only
 def test_revor_is_away_for_longer_than_the_retries_last(cluster):
     with Scene(cluster, "away_too_long") as scene:
         # Revor accepts some messages, which nobody hears of.
