@@ -66,7 +66,7 @@ html_theme_options = {
 OURS = {
     name
     for path in (ROOT / "airflow_provider_revor").rglob("*.py")
-    for name in re.findall(r"^class (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    for name in re.findall(r"^(?:class )?(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
 }
 
 
