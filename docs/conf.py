@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import atexit
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -62,11 +62,13 @@ html_theme_options = {
 }
 
 
-# Docstrings name internal classes, too, which have no page and so no link. A name that is nowhere is a mistake.
+# Docstrings name internals, too, which have no page and so no link. A name that is nowhere is a mistake.
 OURS = {
-    name
+    node.name if isinstance(node, ast.ClassDef) else node.id
     for path in (ROOT / "airflow_provider_revor").rglob("*.py")
-    for name in re.findall(r"^(?:class )?(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body
+    for node in (ast.walk(statement) if isinstance(statement, ast.Assign) else [statement])
+    if isinstance(node, ast.ClassDef) or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
 }
 
 
