@@ -225,7 +225,7 @@ def test_a_deadline_counts_from_the_start(cluster, sandbox):
         "gate": "failed",
         "soft": "skipped",
     }
-    assert "No Connect account could send within 5 s" in cluster.task_log("too_late", "gate")
+    assert "No email account could send within 5 s on connection" in cluster.task_log("too_late", "gate")
 
 
 def test_gates_that_join_just_before_a_poll_are_not_taken_for_killed(cluster, sandbox):
