@@ -58,6 +58,7 @@ class Cancelling:
         self._counts = Counter[str]()
         self._pace = Pace()
         self._pause = self._next_request = self._next_look = 0.0
+        self._state: str | None = None
         self._goes_on = False
         #: Whether a person has ended the task, as far as that was learned.
         self.killed = False
@@ -68,22 +69,27 @@ class Cancelling:
 
         :param seconds: How long it may take.
         """
+        trouble = None
         try:
             async with asyncio.timeout(seconds):
                 await self._cancel_all()
-            why = "the next try of the task has begun, and sees to them"
         except TimeoutError:
-            why = "there was no time for more"
+            trouble = "there was no time for more"
         except ExceptionGroup as errors:
-            why = _described(errors.exceptions[0])
+            trouble = _described(errors.exceptions[0])
         # Whatever Airflow raises where it cannot be asked: no job is cancelled that may have to go on.
         except Exception as e:
-            why = _described(e)
-        self._conclude(why)
+            trouble = _described(e)
+        if self.killed:
+            self._conclude(trouble or "the next try of the task has begun, and sees to them")
+        elif trouble:
+            self._log.warning("No outreach is cancelled: who has ended the task is not known: %s.", trouble)
 
     async def _cancel_all(self) -> None:
         await self._look()
-        if self._goes_on:
+        if not self._goes_on:
+            self._log.info("No outreach is cancelled: in Airflow, the task is %s.", self._state)
+        else:
             # Without retries of the hook's own: all slow down together.
             async with RevorHook.for_polling(self._revor_conn_id) as hook, asyncio.TaskGroup() as group:
                 for _ in range(min(_AT_ONCE, self._total)):
@@ -95,8 +101,8 @@ class Cancelling:
 
         self._next_look = time.monotonic() + _LOOK_EVERY
         # By asgiref: in a thread of our own, the triggerers of Airflow 3.0 and 3.1 cannot reach their supervisor.
-        state = await sync_to_async(task_state)(**self._task.as_dict())
-        self._goes_on = self._place.ended_by_a_person(state)
+        self._state = await sync_to_async(task_state)(**self._task.as_dict())
+        self._goes_on = self._place.ended_by_a_person(self._state)
         self.killed = self.killed or self._goes_on
 
     async def _work(self, hook: RevorHook) -> None:
@@ -131,19 +137,15 @@ class Cancelling:
             await self._look()
 
     def _conclude(self, why: str) -> None:
-        if not self._total:
-            return
         jobs = f"Outreach job {self._left[0]}" if self._total == 1 and self._left else f"{self._total:,} outreach jobs"
-        if not self.killed:
-            self._log.warning("%s: not cancelled, because no person is known to have failed or cleared the task.", jobs)
-        elif self._total > 1:
+        if self._total > 1:
             self._log.info(
                 "%s of %s are cancelled. %s have begun or ended.",
                 f"{self._counts['cancelled']:,}",
                 jobs,
                 f"{self._counts['not']:,}",
             )
-        if self.killed and self._left:
+        if self._left:
             self._log.warning(
                 "%s not cancelled: %s. `airflow revor cancel` cancels them; clearing the task cancels them, too, and "
                 "sends again.",
