@@ -10,12 +10,17 @@ from ui.conftest import api_server, records, revor  # noqa: F401
 pytestmark = pytest.mark.browser
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _dags_before_the_browser(api_server):  # noqa: F811
+    """Run the Dags first: Playwright leaves an event loop running, in which ``dag.test()`` cannot work."""
+
+
 @pytest.fixture
 def log_in(page, api_server):  # noqa: F811
     def as_user(user):
         page.context.add_cookies([{"name": "_token", "value": api_server.token(user), "url": api_server.url}])
         page.goto(f"{api_server.page}/")
-        page.get_by_text("Updated").wait_for()
+        page.locator("#state", has_text="Updated").wait_for()
 
     return as_user
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from ui.api_server import EVIL, ApiServer
 
@@ -58,9 +56,7 @@ def records(airflow_db, revor, tmp_path_factory):
     """Connections of several types, gates that wait, and a batch that has ended, in the metadata database."""
     if not UI_PLUGINS:
         pytest.skip("pages of plugins are of Airflow 3.1+")
-    # In a thread of its own: where a browser is driven, this one has an event loop, in which no Dag can run.
-    with ThreadPoolExecutor() as threads:
-        threads.submit(fill_database, revor, tmp_path_factory.mktemp("dags") / "dags.py").result()
+    fill_database(revor, tmp_path_factory.mktemp("dags") / "dags.py")
     revor.reset_requests()
     return revor
 
