@@ -84,7 +84,7 @@ def test_a_job_that_runs_or_has_ended_is_told_of(revor_sandbox, version, script,
     with RevorHook() as hook:
         job = send(hook)
     assert cancel(job.id)["status"] == status
-    with pytest.raises(e.RevorJobFailedError, match=f"is {status} .* it was not cancelled"):
+    with pytest.raises(e.RevorJobFailedError, match=f"{status} on connection .* it was not cancelled"):
         cancel(job.id, must_cancel=True)
 
 
