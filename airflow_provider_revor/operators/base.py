@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTaskTimeout, BaseOperator, conf
 
@@ -16,16 +16,15 @@ from airflow_provider_revor.api.checks import interval_bounds
 from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict
 from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import (
-    RevorError,
     RevorIdempotencyConflictError,
     RevorJobTimeoutError,
-    RevorTransientError,
     error_from_dict,
 )
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.metrics import count_job
+from airflow_provider_revor.operators.arguments import CampaignArg, Exclude, Interval
 from airflow_provider_revor.operators.campaign import (
     Campaign,
     PersonInCampaign,
@@ -36,45 +35,25 @@ from airflow_provider_revor.operators.campaign import (
 from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender, this_try
+from airflow_provider_revor.operators.waiting import until_ended
 from airflow_provider_revor.progress import WaitLog, from_now, job_question
 from airflow_provider_revor.rules.batch import End
 from airflow_provider_revor.rules.campaign import MESSAGES
 from airflow_provider_revor.rules.exclusion import Exclusion, person_digest
 from airflow_provider_revor.rules.keys import digest, fixed_choice, person, task_key
 from airflow_provider_revor.rules.outcomes import EXCLUDED, Row
-from airflow_provider_revor.rules.pauses import Misses, deferral_timeout, job_pause, seconds, time_left
+from airflow_provider_revor.rules.pauses import deferral_timeout, job_pause, seconds, time_left
 from airflow_provider_revor.rules.sending import Try
 from airflow_provider_revor.templates import is_known
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Asset, Context, XComArg
+    from airflow.providers.common.compat.sdk import Context
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
     from airflow_provider_revor.typing import OrXCom
-
-
-Interval: TypeAlias = "OrXCom[int | str | Sequence[int | str | XComArg] | None]"
-CampaignArg: TypeAlias = "OrXCom[str | Asset | None]"
-Exclude: TypeAlias = "OrXCom[Iterable[str | int | Mapping[str, Any] | None] | None]"
-
-
-class OutreachArgs(BaseOperatorArgs, total=False):
-    """The arguments that the outreach operators have in common."""
-
-    revor_conn_id: OrXCom[str]
-    min_channel_task_interval_seconds: Interval
-    idempotency_key: OrXCom[str | None]
-    campaign: CampaignArg
-    exclude: Exclude
-    wait_for_completion: bool
-    deferrable: bool
-    end_on_worker: bool
-    poke_interval: timedelta | float
-    timeout: timedelta | float | None
-    cancel_on_kill: bool
 
 
 class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
@@ -327,27 +306,15 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         raise AirflowSkipException(skipped.reason)
 
     def _wait(self, job: OutreachJob, began: float, wait_log: WaitLog) -> OutreachJob:
-        misses = Misses()
-        poll: OutreachJob | Exception = job
-        while (left := began + self.timeout - time.time()) > 0:
-            pause = min(job_pause(poll, self.poke_interval, time.time()), left)
-            wait_log.pausing(pause, began + self.timeout)
-            time.sleep(pause)
-            try:
-                # A new hook each time, so that a changed key is used.
-                with RevorHook.for_polling(self.revor_conn_id, self._job_version) as hook:
-                    poll = hook.get_outreach_job(job.id)
-            except RevorError as e:
-                poll = e
-                if not misses.bears_with(e, time.monotonic()) and not isinstance(e, RevorTransientError):
-                    raise
-                wait_log.trouble(e)
-                continue
-            misses.bears_with(poll, time.monotonic())
-            if poll.ended:
-                return poll
-            wait_log.waiting(poll.standing)
-        raise self._too_late(wait_log.reasons)
+        def look() -> OutreachJob:
+            # A new hook each time, so that a changed key is used.
+            with RevorHook.for_polling(self.revor_conn_id, self._job_version) as hook:
+                return hook.get_outreach_job(job.id)
+
+        ended = until_ended(job, look, poke_interval=self.poke_interval, deadline=began + self.timeout, log=wait_log)
+        if ended is None:
+            raise self._too_late(wait_log.reasons)
+        return ended
 
     def _defer(self, job: OutreachJob, began: float, wait_log: WaitLog) -> NoReturn:
         from airflow_provider_revor.triggers.outreach import OutreachJobTrigger

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
-    from airflow_provider_revor.operators.base import CampaignArg, Exclude, Interval
+    from airflow_provider_revor.operators.arguments import CampaignArg, Exclude, Interval
     from airflow_provider_revor.rules.messages import Batch
     from airflow_provider_revor.typing import OrXCom, OutreachMessage
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from airflow_provider_revor.api.accounts import Channel, is_nothing
 from airflow_provider_revor.api.checks import check_dispatch, check_post_like, recipient_of
 from airflow_provider_revor.exceptions import RevorValueError
-from airflow_provider_revor.operators.base import OutreachArgs, OutreachOperator
+from airflow_provider_revor.operators.arguments import OutreachArgs
+from airflow_provider_revor.operators.base import OutreachOperator
 from airflow_provider_revor.rules.campaign import LIKES
 from airflow_provider_revor.templates import is_known
 
