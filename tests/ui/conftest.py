@@ -36,7 +36,7 @@ def dag_of(dag_id):
         for task_id, conn_id in (("deferred", "revor_page"), ("rescheduled", "revor_page"), ("other", "revor_secret")):
             SendableAccountSensor(task_id=task_id, channel="email", revor_conn_id=conn_id, poke_interval=60)
         messages = [message(number, "acc_ready") for number in range(3)]
-        OutreachBatchOperator(task_id="send", messages=messages, revor_conn_id="revor_page", max_failed=1.0)
+        OutreachBatchOperator(task_id="send", messages=messages, revor_conn_id="revor_page", poke_interval=1)
         OutreachBatchOperator(task_id="preview", messages=messages, revor_conn_id="revor_page", preview=True)
     return dag
 
