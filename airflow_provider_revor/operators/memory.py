@@ -149,6 +149,7 @@ class BatchMemory:
         self._people: dict[str, _Person] = {}
         self._chunks: list[list[str]] = []
         self._changed: set[int] = set()
+        self._announced: set[str] = set()
         while chunk := self._store.read(self._key(len(self._chunks)), _read):
             number = len(self._chunks)
             self._chunks.append(list(chunk))
@@ -160,7 +161,8 @@ class BatchMemory:
 
         :param name: The digest of the person's idempotency key.
         """
-        person = self._people.get(name)
+        # What this try has announced says nothing of an earlier one.
+        person = None if name in self._announced else self._people.get(name)
         return person.attempt if person else None
 
     def end_of(self, name: str) -> End | None:
@@ -181,6 +183,7 @@ class BatchMemory:
         for attempt in attempts:
             if attempt.key not in self._people:
                 self._put(attempt)
+                self._announced.add(attempt.key)
         self.save()
 
     def keep(self, attempt: Attempt) -> None:
@@ -193,6 +196,7 @@ class BatchMemory:
         if person and (person.attempt == attempt or _leads_to(person.attempt, attempt)):
             return
         self._put(attempt)
+        self._announced.discard(attempt.key)
         if attempt.job_id is None:
             # It says which key is used next: that must be known before it is.
             self.save()

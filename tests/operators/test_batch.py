@@ -59,6 +59,29 @@ def statuses(pushed):
     return [row["status"] for row in pushed["jobs"]]
 
 
+@pytest.mark.parametrize(
+    ("retryable", "automatic", "jobs"),
+    [
+        pytest.param(True, True, 2, id="a-retry-if-trying-again-may-help"),
+        pytest.param(False, True, 1, id="a-retry-if-not"),
+        pytest.param(False, False, 2, id="a-clear"),
+    ],
+)
+def test_without_a_store_what_failed_is_sent_again_too(ready, pushed, retryable, automatic, jobs):
+    """As a dispatch does: what this try records before it sends is no record of an earlier one."""
+    ready.script_jobs("failed", error={"code": "no_mailbox", "retryable": retryable})
+    with pytest.raises(e.RevorError):
+        run(batch(1, wait_for_completion=False), pushed)
+    ready.advance(minutes=5)
+    again = batch(1, wait_for_completion=False)
+    if jobs == 1:
+        with pytest.raises(e.RevorBatchFailedError):
+            run(again, pushed, 2, automatic=automatic)
+    else:
+        assert run(again, pushed, 2, automatic=automatic)["sent"] == 1
+    assert len(ready.jobs) == jobs
+
+
 # -- sending ---------------------------------------------------------------------------------------------
 
 

@@ -88,6 +88,17 @@ def test_a_new_attempt_has_no_end_yet():
     assert many.end_of(attempt(1).key) is None
 
 
+def test_what_is_announced_is_known_to_the_next_try_alone():
+    store = Store()
+    many = memory(store)
+    many.announce([attempt(1, job_id=None)])
+    many.keep(attempt(1, job_id=None))
+    assert many.recall(attempt(1).key) is None
+    assert memory(store).recall(attempt(1).key) == attempt(1, job_id=None)
+    many.keep(attempt(1))
+    assert many.recall(attempt(1).key) == attempt(1)
+
+
 def test_the_next_key_is_known_before_it_is_used():
     store = Store()
     memory(store).keep(attempt(1, number=3, job_id=None))

@@ -313,6 +313,17 @@ def test_a_batch_and_a_dispatch_of_one_campaign_write_once(ready, with_ledger):
     assert len(ready.jobs) == 2
 
 
+@pytest.mark.parametrize("store", [None, {}], ids=["no-store", "a-store"])
+def test_the_same_batch_skips_without_a_ledger(ready, store):
+    """What this try records before it sends is no record of an earlier one."""
+    batch(["ada", "bob"], campaign="spring").execute(context())
+    ready.advance(minutes=5)
+    store = None if store is None else Store()
+    summary = batch(["ada", "bob"], campaign="spring").execute(context(run_id="r2", store=store))
+    assert (summary["sent"], summary["by_code"]) == (0, {"already_written_to": 2})
+    assert len(ready.jobs) == 2
+
+
 def test_a_batch_with_another_text_skips_without_a_ledger(ready):
     batch(["ada"], campaign="spring").execute(context())
     changed = batch(["ada", "bob"], campaign="spring")
