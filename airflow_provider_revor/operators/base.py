@@ -213,6 +213,10 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         else:
             self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self._job_id)
 
+    def _person(self) -> Mapping[str, Any]:
+        """Return the recipient with all addresses that are known of the person, also those of other channels."""
+        return self._recipient()
+
     @abstractmethod
     def _recipient(self) -> dict[str, Any]:
         """Return the recipient, after all that is to be sent was checked."""
@@ -229,7 +233,7 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         """Return the job of this person: of this task and Dag run, or of this campaign."""
         ti = context["ti"]
         recipient = self._recipient()
-        if recipient in Exclusion(self.exclude):
+        if self._person() in Exclusion(self.exclude):
             self._skip(context, Skipped(EXCLUDED, "This person is in `exclude`: nothing is sent."))
         campaign = Campaign(self.campaign, self._kind, context, self.log) if self._in_campaign else None
         # "None", a template's nothing, would be one key for everyone and for ever.

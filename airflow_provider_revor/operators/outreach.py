@@ -114,6 +114,9 @@ class OutreachDispatchOperator(OutreachOperator):
         check_dispatch(self.account_id, self.channel, self.recipient, self.content, self.metadata)
         return recipient_of(Channel(self.channel.strip()), self.recipient)
 
+    def _person(self) -> Mapping[str, Any]:
+        return dict(self.recipient)
+
     def _message(self) -> dict[str, Any]:
         names = ("account_id", "channel", "recipient", "content", "metadata")
         return {name: getattr(self, name) for name in names}

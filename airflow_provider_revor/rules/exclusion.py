@@ -14,6 +14,12 @@ from airflow_provider_revor.rules.identity import person
 
 _FIELDS = ("address", "profile_url", "phone")
 _DIGEST = re.compile(r"person-[0-9a-f]{32}")
+_NAMED = re.compile(r"[^<>]*<\s*([^<>@\s]+@[^<>@\s]+)\s*>")
+# Several people, or more than an address: a separator before an address or a link, something behind an address, or a
+# separator behind a number.
+_NOT_ALONE = re.compile(
+    r"""[\s,;]\S*(?:@|://|linkedin\.com/|wa\.me/)|@\S*[\s,;"'<>]|^[+\d\s()./-]*\d(?:\s*[,;]|\s+\+)""", re.IGNORECASE
+)
 
 
 def person_digest(recipient: Mapping[str, Any]) -> str:
@@ -26,7 +32,7 @@ def person_digest(recipient: Mapping[str, Any]) -> str:
     :param recipient: A dict with an ``address``, a ``profile_url`` or a ``phone``; the first of them counts.
     :raises ValueError: if it has none of them.
     """
-    text = person({name: str(recipient[name]).strip() for name in _FIELDS if not is_nothing(recipient.get(name))})
+    text = person({name: _alone(recipient[name]) for name in _FIELDS if not is_nothing(recipient.get(name))})
     return f"person-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
@@ -57,13 +63,15 @@ class Exclusion:
 
     :param exclude: A list of what :func:`digests_of` takes, or a text: a list as Python or JSON writes it, or one entry
         a line. Blank entries are ignored; None for nobody.
-    :raises RevorValueError: (a ValueError) if an entry cannot be one; it names the place, never the entry.
+    :raises RevorValueError: (a ValueError) if an entry cannot be one, or is several; it names the place, never the
+        entry.
     """
 
     def __init__(self, exclude: Any) -> None:
         self._digests: set[str] = set()
         for position, value in enumerate(_listed(exclude)):
             try:
+                _check_alone(value)
                 digests = digests_of(value)
                 if not digests and isinstance(value, Mapping):
                     raise ValueError("has no address, profile_url or phone")
@@ -76,6 +84,19 @@ class Exclusion:
     def __contains__(self, recipient: Mapping[str, Any]) -> bool:
         """Return whether a recipient, or any of a person's addresses, is excluded."""
         return bool(self._digests) and not self._digests.isdisjoint(digests_of(recipient))
+
+
+def _alone(value: Any) -> str:
+    """Return a text without blanks around it, and the address in ``Ada <ada@example.com>``."""
+    text = str(value).strip()
+    return named[1] if (named := _NAMED.fullmatch(text)) else text
+
+
+def _check_alone(value: Any) -> None:
+    """Refuse an entry with several people in it, or more than an address: taken for one, it would exclude nobody."""
+    values = [value.get(name) for name in _FIELDS] if isinstance(value, Mapping) else [value]
+    if any(_NOT_ALONE.search(_alone(one)) for one in values if isinstance(one, str)):
+        raise ValueError("is not one entry alone")
 
 
 def _listed(exclude: Any) -> Iterable[Any]:

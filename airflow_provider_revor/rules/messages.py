@@ -123,7 +123,7 @@ def read_messages(
             batch.problems.append(f"messages[{position}]{named}: {e}")
             batch.skipped[position] = replace(row, status="skipped", code="invalid_message")
             continue
-        if exclude and recipient in exclude:
+        if exclude and value["recipient"] in exclude:
             batch.skipped[position] = replace(row, status="skipped", code=EXCLUDED)
             continue
         if campaign is None:

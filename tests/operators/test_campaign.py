@@ -90,6 +90,20 @@ def test_a_batch_skips_who_is_excluded(ready, caplog):
     assert "bob@" not in caplog.text.lower()
 
 
+@pytest.mark.parametrize("make", [dispatch, None], ids=["dispatch", "batch"])
+def test_a_lead_is_excluded_by_an_address_of_another_channel(ready, make):
+    lead = {"address": "dana@example.com", "profile_url": PROFILE}
+    message = {"account_id": "acc_linkedin", "channel": "linkedin", "recipient": lead, "content": {"text": "Hello"}}
+    excluded = {"exclude": ["Dana@example.com"]}
+    if make:
+        with skips("in `exclude`"):
+            make(**message, **excluded).execute(context())
+    else:
+        task = OutreachBatchOperator(task_id="send", messages=[message], **excluded)
+        assert task.execute(context())["by_code"] == {"excluded": 1}
+    assert ready.request_count == 0
+
+
 @pytest.mark.parametrize("make", [dispatch, lambda **kwargs: batch(["ada"], **kwargs)], ids=["dispatch", "batch"])
 def test_an_exclusion_that_cannot_be_read_sends_nothing(ready, make):
     with pytest.raises(e.RevorValueError, match=r"exclude\[0\]"):

@@ -34,6 +34,7 @@ def text_of(recipient):
     [
         pytest.param("Ada@EXAMPLE.com ", ADA, id="another-case"),
         pytest.param("mailto:ada@example.com", ADA, id="mailto"),
+        pytest.param("Lovelace, Ada <Ada@example.com>", ADA, id="with-a-name"),
         pytest.param("de.linkedin.com/in/Dana/?trk=x", DANA, id="another-host-of-linkedin"),
         pytest.param("001 (202) 555-0123", EVE, id="another-spelling-of-a-number"),
         pytest.param("https://wa.me/12025550123", EVE, id="a-whatsapp-link"),
@@ -72,6 +73,23 @@ def test_nobody(nobody):
     assert ADA not in Exclusion(nobody)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "o'brien+x@example.com",
+        "1+2@example.com",
+        "mailto:ada@example.com?subject=Hello%20there",
+        "https://www.linkedin.com/sales/lead/ACwAAABcDeF,NAME_SEARCH,x1y2",
+        "https://www.linkedin.com/in/dana?trk=a,b",
+        "+49 (0) 30 1234/567-8",
+        "4915112345678@s.whatsapp.net",
+        "a contact, of WhatsApp's",
+    ],
+)
+def test_an_entry_alone_is_accepted(entry):
+    assert Exclusion([entry])
+
+
 def test_a_lead_is_excluded_by_any_of_its_addresses():
     assert {**ADA, **DANA} in Exclusion([DANA["profile_url"]])
 
@@ -85,6 +103,20 @@ def test_a_lead_is_excluded_by_any_of_its_addresses():
         pytest.param({"address": "canary@example.com"}, "must be a list, not dict", id="a-dict"),
         pytest.param(5, "must be a list, not int", id="a-number"),
         pytest.param("['canary@example.com'", "begins like a list", id="half-a-list"),
+        *(
+            pytest.param(entry, r"exclude\[0\] is not one entry alone", id=name)
+            for name, entry in {
+                "addresses-with-commas": "canary@example.com, bob@example.com",
+                "addresses-with-semicolons": "bob@example.com;canary@example.com",
+                "addresses-with-blanks": ["bob@example.com canary@example.com"],
+                "a-comma-behind": ["canary@example.com,"],
+                "in-quotes": ['"canary@example.com"'],
+                "in-a-dict": [{"address": "canary@example.com, bob@example.com"}],
+                "links": "linkedin.com/in/canary, linkedin.com/in/bob",
+                "numbers": "+1 202 555 0123, +1 202 555 0124",
+                "numbers-with-blanks": "+12025550123 +12025550124",
+            }.items()
+        ),
     ],
 )
 def test_what_cannot_be_read_is_rejected_without_its_content(exclude, why):
