@@ -27,6 +27,7 @@ from airflow_provider_revor.metrics import count_job
 from airflow_provider_revor.operators.arguments import CampaignArg, Exclude, Interval
 from airflow_provider_revor.operators.campaign import (
     Campaign,
+    MapsWithLedger,
     PersonInCampaign,
     Skipped,
     check_campaign,
@@ -50,13 +51,12 @@ from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-    from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
     from airflow_provider_revor.typing import OrXCom
 
 
-class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
+class OutreachOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOperator):
     """Base class of the outreach operators; see the subclasses for arguments."""
 
     template_fields: Sequence[str] = (
@@ -102,8 +102,8 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
         check_campaign(campaign, idempotency_key)
-        kwargs["inlets"] = with_ledger_inlet(campaign, kwargs.get("inlets"))
         super().__init__(**kwargs)
+        self.inlets = with_ledger_inlet(campaign, self.inlets)
         interval = min_channel_task_interval_seconds
         if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
             interval_bounds(interval)
@@ -127,17 +127,6 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         self._task: TaskXComs | None = None
         #: The record of the job, which says whether a clear cancels it.
         self._memory: AttemptMemory | None = None
-
-    @classmethod
-    def partial(cls, **kwargs: Any) -> OperatorPartial:
-        """
-        Begin a mapped task; Airflow then expands it.
-
-        :param kwargs: The arguments that all of its instances have in common.
-        """
-        # Airflow registers the inlets of a mapped task that are given here.
-        kwargs["inlets"] = with_ledger_inlet(kwargs.get("campaign"), kwargs.get("inlets"))
-        return super().partial(**kwargs)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """

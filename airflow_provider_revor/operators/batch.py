@@ -24,7 +24,7 @@ from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.metrics import count_messages
 from airflow_provider_revor.operators.batch_sending import BatchSender, BatchTry, already_reached
-from airflow_provider_revor.operators.campaign import Campaign, check_campaign, with_ledger_inlet
+from airflow_provider_revor.operators.campaign import Campaign, MapsWithLedger, check_campaign, with_ledger_inlet
 from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import BatchMemory
 from airflow_provider_revor.operators.sending import this_try
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.typing import OrXCom, OutreachMessage
 
 
-class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
+class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOperator):
     """
     Send messages to many people, each once and only once, and wait in one trigger until all have been sent.
 
@@ -153,8 +153,8 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, BaseOperator):
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
         check_campaign(campaign)
-        kwargs["inlets"] = with_ledger_inlet(campaign, kwargs.get("inlets"))
         super().__init__(**kwargs)
+        self.inlets = with_ledger_inlet(campaign, self.inlets)
         interval = min_channel_task_interval_seconds
         if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
             interval_bounds(interval)

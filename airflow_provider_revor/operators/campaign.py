@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from airflow_provider_revor.operators.sending import Memory, Sent
     from airflow_provider_revor.rules.sending import Try
@@ -75,6 +76,26 @@ def ledger_asset(campaign: Any) -> Any:
 
 def _is_asset(campaign: Any) -> bool:
     return hasattr(campaign, "uri") and not isinstance(campaign, str)
+
+
+class MapsWithLedger:
+    """Give a mapped task of a campaign the asset with the ledger among its inlets."""
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """
+        Begin a mapped task; Airflow then expands it.
+
+        :param kwargs: The arguments that all of its instances have in common.
+        """
+        begun: OperatorPartial = super().partial(**kwargs)  # type: ignore[misc]
+        # Airflow takes default arguments for the operator's own parameters only when it makes the instances.
+        given: dict[str, Any] = {}
+        for owner in (begun.kwargs.get("dag"), begun.kwargs.get("task_group")):
+            given |= getattr(owner, "default_args", None) or {}
+        given |= (kwargs.get("default_args") or {}) | kwargs
+        begun.kwargs["inlets"] = with_ledger_inlet(given.get("campaign"), begun.kwargs.get("inlets"))
+        return begun
 
 
 class Skipped(NamedTuple):

@@ -407,11 +407,34 @@ def test_the_asset_with_the_ledger_is_among_the_inlets(make):
 
 
 @needs_a_ledger
-@pytest.mark.parametrize("cls", [OutreachDispatchOperator, LinkedInPostLikeOperator])
+@pytest.mark.parametrize("cls", [OutreachDispatchOperator, LinkedInPostLikeOperator, OutreachBatchOperator])
 def test_a_mapped_task_has_it_among_its_inlets_too(cls):
-    mapped = cls.partial(task_id="send", campaign="spring").expand(account_id=["a", "b"])
+    mapped = cls.partial(task_id="send", campaign="spring").expand(revor_conn_id=["a", "b"])
     assert [one.name for one in mapped.inlets] == [CAMPAIGNS]
-    assert cls.partial(task_id="send").expand(account_id=["a", "b"]).inlets == []
+    assert cls.partial(task_id="send").expand(revor_conn_id=["a", "b"]).inlets == []
+
+
+@needs_a_ledger
+@pytest.mark.parametrize(
+    ("defaults", "names"),
+    [
+        pytest.param({"inlets": ["mine"]}, ["mine"], id="inlets"),
+        pytest.param({"campaign": "spring"}, [CAMPAIGNS], id="campaign"),
+        pytest.param({"campaign": "spring", "inlets": ["mine"]}, ["mine", CAMPAIGNS], id="both"),
+    ],
+)
+def test_default_arguments_count_for_the_inlets(defaults, names):
+    from airflow.sdk import DAG, Asset, TaskGroup
+
+    defaults = {**defaults, **({"inlets": [Asset("mine")]} if "inlets" in defaults else {})}
+    with DAG("of_the_dag", schedule=None, default_args=defaults):
+        tasks = [dispatch(), OutreachDispatchOperator.partial(task_id="mapped").expand(account_id=["a"])]
+    with DAG("of_a_group", schedule=None), TaskGroup("group", default_args=defaults):
+        tasks += [dispatch(), OutreachDispatchOperator.partial(task_id="mapped").expand(account_id=["a"])]
+    with DAG("of_the_task", schedule=None):
+        mapped = OutreachDispatchOperator.partial(task_id="mapped", default_args=defaults).expand(account_id=["a"])
+    for task in (*tasks, mapped):
+        assert [one.name for one in task.inlets] == names
 
 
 @needs_a_ledger
