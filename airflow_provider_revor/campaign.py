@@ -148,7 +148,9 @@ class CampaignLedger:
             taken.update({who: kept[who] for who in changes.keys() - mine.keys()})
             if any(kept.get(who) != entry for who, entry in mine.items()):
                 self._write(number, {**kept, **mine})
-            self._shards[number] = {**kept, **mine}
+            # A store that has failed meanwhile returned none: what was read before is still known.
+            known = kept if self._store is not None else self._shards.get(number, {})
+            self._shards[number] = {**known, **mine}
         return taken
 
     def _read(self, number: int) -> dict[str, Entry]:

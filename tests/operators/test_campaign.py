@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from outreach_tasks import EMAIL, LIKE, PROFILE, Assets, Store, both, context, dispatch, like
 
 from airflow_provider_revor import exceptions as e
-from airflow_provider_revor.campaign import CAMPAIGNS, LIKES, CampaignLedger, person_digest
+from airflow_provider_revor.campaign import CAMPAIGNS, LIKES, CampaignLedger, Entry, person_digest
 from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.operators.base import OutreachOperator
 from airflow_provider_revor.operators.batch import OutreachBatchOperator
@@ -264,6 +265,21 @@ def test_a_ledger_that_cannot_be_reached_is_a_warning_and_keys_decide(ready, mak
     assert make(campaign="spring").execute(context(run_id="r2", assets=assets))["id"] == ready.jobs[0]["id"]
     assert caplog.text.count("cannot be read") == 1
     assert assets.values == before
+
+
+def test_a_ledger_that_is_lost_while_it_is_written_is_still_known_as_it_was_read(assets):
+    who, other = f"person-ab{0:030}", f"person-ab{1:030}"
+    first = CampaignLedger(AnyAsset(assets), "spring")
+    first.note(who, Entry(1, "job_1", 1))
+    first.save()
+    store = assets[SimpleNamespace(name=CAMPAIGNS)]
+    lost = CampaignLedger(store, "spring", on_error=lambda what, error: None)
+    assert lost.find(who)
+    assets.away = True
+    lost.note(other, Entry(1, "job_2", 1))
+    lost.save()
+    assert lost.find(who)
+    assert lost.find(other)
 
 
 def test_a_ledger_of_another_version_is_left_alone(ready, assets, caplog):
