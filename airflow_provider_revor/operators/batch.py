@@ -204,7 +204,7 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
         memory = BatchMemory(context, self.log)
         campaign = Campaign(self.campaign, MESSAGES, context, self.log) if self._in_campaign else None
         if campaign:
-            batch = batch.without(already_reached(batch, campaign, memory, current))
+            batch = batch.without(already_reached(batch, campaign, memory, current, previews=self.preview))
         if self.preview:
             seen = preview(batch, began)
             self.log.info("Nothing is sent. To send: %s of %s messages.", f"{seen['to_send']:,}", f"{batch.total:,}")

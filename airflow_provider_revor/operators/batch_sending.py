@@ -328,7 +328,9 @@ def _content(message: Message) -> list[Any]:
     return [{key: value for key, value in message.body.items() if key != "reference"}, message.row.interval]
 
 
-def already_reached(batch: Batch, campaign: Campaign, memory: BatchMemory, this_try: BatchTry) -> dict[int, Row]:
+def already_reached(
+    batch: Batch, campaign: Campaign, memory: BatchMemory, this_try: BatchTry, *, previews: bool = False
+) -> dict[int, Row]:
     """
     Return the rows of those whom the campaign's ledger alone tells to skip, by position.
 
@@ -336,11 +338,12 @@ def already_reached(batch: Batch, campaign: Campaign, memory: BatchMemory, this_
     :param campaign: The campaign.
     :param memory: What this task has recorded.
     :param this_try: The try.
+    :param previews: Whether nothing is sent, as for :meth:`.Campaign.settled`. Default: False.
     """
     rows = {}
     for message in batch.messages:
         recorded = memory.recall(digest(message.key))
-        if skipped := campaign.settled(message.who, recorded, cleared=this_try.follows_clear):
+        if skipped := campaign.settled(message.who, recorded, cleared=this_try.follows_clear, previews=previews):
             rows[message.position] = skipped_row(message.row, skipped)
     return rows
 

@@ -153,17 +153,23 @@ class Campaign:
         """
         return campaign_key(self.name, self._kind, recipient)
 
-    def settled(self, who: str, recorded: Attempt | None, *, cleared: bool) -> Skipped | None:
+    def settled(self, who: str, recorded: Attempt | None, *, cleared: bool, previews: bool = False) -> Skipped | None:
         """
         Return why somebody is skipped, if the ledger alone says so.
 
         :param who: A digest of the person.
         :param recorded: The attempt that this task has recorded.
         :param cleared: Whether a person has cleared the task, and this is the first try since.
+        :param previews: Whether nothing is sent, and Revor is not asked how an earlier message ended: it is taken as
+            sent. Default: False.
         """
         entry = self.ledger.find(who) if self.ledger else None
-        if entry and entry.end and entry.is_newer_than(recorded) and entry.settles(by=self.by, cleared=cleared):
+        if entry is None or not entry.is_newer_than(recorded):
+            return None
+        if entry.end and entry.settles(by=self.by, cleared=cleared):
             return self.skipped(entry.job_id, entry.at, entry.end.status)
+        if previews and not (entry.end or entry.struck):
+            return self.skipped(entry.job_id, entry.at, "unknown")
         return None
 
     def skipped(self, job_id: str | None, at: float | None, status: str) -> Skipped:
