@@ -62,7 +62,7 @@ def read_or_strike(args: Namespace) -> list[dict[str, Any]]:
     :raises RevorValueError: (a ValueError) if there is no such ledger, or nobody such in it.
     """
     name = campaign_name(args.campaign)
-    store = DatabaseStore(name if args.asset else CAMPAIGNS)
+    store = DatabaseStore(args.campaign.strip() if args.asset else CAMPAIGNS)
     given = [value for value in (args.address, args.profile_url, args.phone, args.digest) if value is not None]
     if len(given) > 1 or (args.strike and not given):
         raise RevorValueError("Give one of --address, --profile-url, --phone and --digest.")

@@ -202,13 +202,13 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOp
         else:
             self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self._job_id)
 
-    def _person(self) -> Mapping[str, Any]:
-        """Return the recipient with all addresses that are known of the person, also those of other channels."""
-        return self._recipient()
-
     @abstractmethod
     def _recipient(self) -> dict[str, Any]:
         """Return the recipient, after all that is to be sent was checked."""
+
+    def _person(self) -> Mapping[str, Any]:
+        """Return the recipient with all addresses that are known of the person, also those of other channels."""
+        return self._recipient()
 
     @abstractmethod
     def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:

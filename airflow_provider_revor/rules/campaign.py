@@ -9,6 +9,7 @@ may help. A person who clears a task, or strikes somebody from the ledger, autho
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -104,7 +105,8 @@ def campaign_name(campaign: Any) -> str:
     if is_nothing(name) or not isinstance(name, str):
         given = "blank" if isinstance(campaign, str) else f"of the type {type(campaign).__name__}"
         raise RevorValueError(f"campaign is {given}: use a name or an Asset.")
-    name = name.strip()
+    # One name, whether its accents are characters of their own or not.
+    name = unicodedata.normalize("NFC", name.strip())
     if len(name) > _LONGEST_NAME:
         raise RevorValueError(f"campaign has {len(name)} characters; at most {_LONGEST_NAME} are possible.")
     return name

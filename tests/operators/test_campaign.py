@@ -152,6 +152,12 @@ def test_without_a_ledger_what_ended_before_is_skipped_and_what_goes_on_is_waite
     assert len(ready.jobs) == 1
 
 
+def test_one_name_in_two_forms_of_unicode_is_one_campaign(ready, assets):
+    dispatch(campaign="Fr\u00fchling").execute(context(assets=assets))
+    with skips("Already"):
+        dispatch(campaign="Fru\u0308hling ").execute(context(run_id="r2", assets=assets))
+
+
 def test_another_campaign_writes_again(ready, assets):
     for campaign in ("spring", "summer"):
         dispatch(campaign=campaign).execute(context(assets=assets))
