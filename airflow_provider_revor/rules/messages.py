@@ -13,7 +13,7 @@ from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.rules.campaign import MESSAGES, campaign_key
 from airflow_provider_revor.rules.exclusion import Exclusion, person_digest
 from airflow_provider_revor.rules.keys import fixed_choice, task_key
-from airflow_provider_revor.rules.outcomes import EXCLUDED, Row
+from airflow_provider_revor.rules.outcomes import DUPLICATE, EXCLUDED, Row
 
 MOST_MESSAGES = 10_000
 
@@ -131,7 +131,7 @@ def read_messages(
         else:
             key = campaign_key(campaign, MESSAGES, recipient)
         if key in seen:
-            batch.skipped[position] = replace(row, status="skipped", code="duplicate_person")
+            batch.skipped[position] = replace(row, status="skipped", code=DUPLICATE)
             continue
         seen.add(key)
         interval = bounds and fixed_choice(key, *bounds)

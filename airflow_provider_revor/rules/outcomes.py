@@ -18,8 +18,10 @@ MaxFailed: TypeAlias = int | float
 _MOST_REFERENCES, _MOST_NAMED = 100, 5
 _MOST_CODES = 10
 
-#: Codes of skipped messages: a job that goes on or has succeeded; one that failed; somebody in ``exclude``.
+#: Codes of skipped messages: a job that goes on or has succeeded; one that failed; somebody in ``exclude``; and
+#: somebody who is in the list before.
 ALREADY_WRITTEN_TO, ALREADY_FAILED, EXCLUDED = "already_written_to", "already_failed", "excluded"
+DUPLICATE = "duplicate_person"
 
 _OUTCOMES = {"succeeded": "sent", "failed": "failed", "cancelled": "failed", "skipped": "skipped"}
 
@@ -193,7 +195,7 @@ def verdict(summary: Mapping[str, Any], max_failed: MaxFailed) -> str | None:
     codes = summary["by_code"]
     reached = summary["sent"] + summary["accepted"] + codes.get(ALREADY_WRITTEN_TO, 0)
     as_wished = sum(codes.get(code, 0) for code in (ALREADY_WRITTEN_TO, ALREADY_FAILED, EXCLUDED))
-    if not reached and not 0 < as_wished == summary["total"]:
+    if not reached and not (as_wished and as_wished + codes.get(DUPLICATE, 0) == summary["total"]):
         return "nothing was sent"
     return None
 

@@ -64,6 +64,12 @@ def test_the_verdict(counts, max_failed, well):
     assert (verdict(summarize(rows(**counts)), max_failed) is None) is well
 
 
+@pytest.mark.parametrize("code", ["excluded", "already_failed", "already_written_to"])
+def test_who_is_in_the_list_twice_does_not_fail_a_run_in_which_all_are_skipped(code):
+    skipped = [Row("a", status="skipped", code=code), Row("b", status="skipped", code="duplicate_person")]
+    assert verdict(summarize(skipped), 0) is None
+
+
 @pytest.mark.parametrize("max_failed", [-1, -0.1, 1.5, True, "5", None, float("nan"), float("inf")])
 def test_a_limit_that_cannot_be_one(max_failed):
     with pytest.raises(ValueError, match="max_failed"):
