@@ -15,10 +15,12 @@ from airflow_provider_revor.rules.identity import person
 _FIELDS = ("address", "profile_url", "phone")
 _DIGEST = re.compile(r"person-[0-9a-f]{32}")
 _NAMED = re.compile(r"[^<>]*<\s*([^<>@\s]+@[^<>@\s]+)\s*>")
-# Several people, or more than an address: a separator before an address or a link, something behind an address, or a
-# separator behind a number.
+# Several people, or more than an address: a separator before an address or a link, something behind an address, a
+# separator behind a number; or what Python shows of an object, as where Airflow 2 renders the XComs of a mapped task.
 _NOT_ALONE = re.compile(
-    r"""[\s,;]\S*(?:@|://|linkedin\.com/|wa\.me/)|@\S*[\s,;"'<>]|^[+\d\s()./-]*\d(?:\s*[,;]|\s+\+)""", re.IGNORECASE
+    r"""[\s,;]\S*(?:@|://|linkedin\.com/|wa\.me/)|@\S*[\s,;"'<>]|^[+\d\s()./-]*\d(?:\s*[,;]|\s+\+)"""
+    r"|^[a-z_]\w*\([\[{<].*\)$|^<.*>$",
+    re.IGNORECASE | re.DOTALL,
 )
 
 

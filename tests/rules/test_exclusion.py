@@ -84,6 +84,8 @@ def test_nobody(nobody):
         "+49 (0) 30 1234/567-8",
         "4915112345678@s.whatsapp.net",
         "a contact, of WhatsApp's",
+        "a contact(work)",
+        "contact(work)",
     ],
 )
 def test_an_entry_alone_is_accepted(entry):
@@ -115,6 +117,10 @@ def test_a_lead_is_excluded_by_any_of_its_addresses():
                 "links": "linkedin.com/in/canary, linkedin.com/in/bob",
                 "numbers": "+1 202 555 0123, +1 202 555 0124",
                 "numbers-with-blanks": "+12025550123 +12025550124",
+                "xcoms-of-a-mapped-task": "LazySelectSequence([2 items])",
+                "xcoms-not-counted": "LazyXComSequence(<unevaluated length>)",
+                "keys-of-a-dict": "dict_keys(['canary'])",
+                "an-object": "<generator object canary at 0x7f>",
             }.items()
         ),
     ],
