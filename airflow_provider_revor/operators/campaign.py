@@ -196,7 +196,8 @@ class Campaign:
         """Return why somebody is skipped to whom another message was sent under the same key."""
         return Skipped(
             ALREADY_WRITTEN_TO,
-            f"Already written to in campaign {self.name!r}, with another message: nothing is sent.",
+            f"Already written to in campaign {self.name!r}, with another message: nothing is sent. How that one ended "
+            "is not known here.",
         )
 
     def note_end(self, who: str, recorded: Attempt | None, end: End) -> None:

@@ -136,7 +136,7 @@ def test_a_changed_message_is_not_sent_to_who_was_written_to(ready, make):
     """Below Airflow 3.3, too."""
     make(campaign="spring").execute(context())
     change = {"topic": "another"} if make is like else {"content": {"subject": "Another", "text": "text"}}
-    with skips("Already written to in campaign 'spring', with another message"):
+    with skips("Already written to in campaign 'spring', with another message: .* ended is not known"):
         make(campaign="spring", **change).execute(context(run_id="r2"))
     assert len(ready.jobs) == 1
 
