@@ -114,6 +114,7 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOp
         self.campaign = campaign
         self.exclude = exclude
         self._in_campaign = campaign is not None
+        self._excludes = exclude is not None
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.end_on_worker = end_on_worker
@@ -222,7 +223,7 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOp
         """Return the job of this person: of this task and Dag run, or of this campaign."""
         ti = context["ti"]
         recipient = self._recipient()
-        if self._person() in Exclusion(self.exclude):
+        if self._person() in Exclusion(self.exclude, expected=self._excludes):
             self._skip(context, Skipped(EXCLUDED, "This person is in `exclude`: nothing is sent."))
         campaign = Campaign(self.campaign, self._kind, context, self.log) if self._in_campaign else None
         # "None", a template's nothing, would be one key for everyone and for ever.

@@ -167,6 +167,7 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
         self.campaign = campaign
         self.exclude = exclude
         self._in_campaign = campaign is not None
+        self._excludes = exclude is not None
         self.on_invalid = on_invalid
         self.max_failed = check_max_failed(max_failed)
         self.preview = preview
@@ -281,7 +282,7 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
             run_id=ti.run_id,
             task_id=ti.task_id,
             campaign=campaign_name(self.campaign) if self._in_campaign else None,
-            exclude=Exclusion(self.exclude),
+            exclude=Exclusion(self.exclude, expected=self._excludes),
             bounds=interval_bounds(self.min_channel_task_interval_seconds),
         )
 

@@ -65,11 +65,15 @@ class Exclusion:
 
     :param exclude: A list of what :func:`digests_of` takes, or a text: a list as Python or JSON writes it, or one entry
         a line. Blank entries are ignored; None for nobody.
+    :param expected: Whether the author gave a template or another task's output. That of a task which returned nothing
+        is None, and would exclude nobody. Default: False.
     :raises RevorValueError: (a ValueError) if an entry cannot be one, or is several; it names the place, never the
         entry.
     """
 
-    def __init__(self, exclude: Any) -> None:
+    def __init__(self, exclude: Any, *, expected: bool = False) -> None:
+        if expected and str(exclude).strip().lower() == "none":
+            raise RevorValueError("exclude has rendered to None: to exclude nobody, use an empty list.")
         self._digests: set[str] = set()
         for position, value in enumerate(_listed(exclude)):
             try:

@@ -112,6 +112,20 @@ def test_an_exclusion_that_cannot_be_read_sends_nothing(ready, make):
     assert ready.request_count == 0
 
 
+@pytest.mark.parametrize("make", [dispatch, lambda **kwargs: batch(["ada"], **kwargs)], ids=["dispatch", "batch"])
+@pytest.mark.parametrize("nothing", [None, "None", " none"])
+def test_an_exclusion_that_renders_to_none_sends_nothing(ready, make, nothing):
+    """As where the task that should return the list returned nothing."""
+    task = make(exclude="{{ ti.xcom_pull('opted_out') }}")
+    task.exclude = nothing
+    with pytest.raises(e.RevorValueError, match="exclude has rendered to None"):
+        task.execute(context())
+    assert ready.request_count == 0
+    for nobody in ([], "[]", ""):
+        task.exclude = nobody
+        task.execute(context())
+
+
 # -- once per campaign -----------------------------------------------------------------------------------
 
 
