@@ -32,9 +32,13 @@ _SHORTEST_KEY = 8
 _NO_URL = ("{connection} has a host that is no URL", "Write it like https://revor.ai.")
 _API_PATH = re.compile(r"/api/v[12](/.*)?$")
 # What a key or a URL was copied with: the name of its variable, or of its header.
-_COPIED_NAME = re.compile(
-    r"(export\s+)?REVOR_(API_KEY|BASE_URL)\s*=\s*|(authorization\s*:\s*)?bearer\s+|x-api-key\s*:\s*", re.IGNORECASE
+_KEYS_NAME = re.compile(
+    r"(export\s+)?REVOR_API_KEY\s*=\s*|(authorization\s*:\s*)?bearer\s+|x-api-key\s*:\s*", re.IGNORECASE
 )
+_URLS_NAME = re.compile(r"(export\s+)?REVOR_BASE_URL\s*=\s*", re.IGNORECASE)
+# How a key begins, wherever it stands in a text.
+_KEYS_BEGINNING = re.compile(r"(?<![a-z0-9])sk-revor-", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
 class AirflowConnection(Protocol):
@@ -121,7 +125,7 @@ class _Reader:
         raise RevorConfigurationError.of(names.fill(f"{what}."), names.fill(advice))
 
     def api_key(self, connection: AirflowConnection) -> str:
-        key = _unwrapped(connection.password or "")
+        key = _unwrapped(connection.password or "", _KEYS_NAME)
         if not key:
             # Whoever has logged in with a name and a password elsewhere takes the key for a name. It is not quoted.
             login = getattr(connection, "login", None)
@@ -134,6 +138,8 @@ class _Reader:
                 "{key} holds no API key: it has spaces, quotes or other characters that a key never has",
                 f"Copy the key alone into {{key}}, as it stands at {API_KEYS_URL}.",
             )
+        if "://" in key:
+            self.refuse("{key} holds a URL", f"Write the API key there. Keys are made at {API_KEYS_URL}.")
         # In texts that go to logs, the key is replaced; a short one would be a part of other words.
         if len(key) < _SHORTEST_KEY:
             self.refuse(
@@ -143,9 +149,14 @@ class _Reader:
         return key
 
     def base_url(self, host: str | None, port: int | None, schema: str | None) -> tuple[str, bool]:
-        written = _unwrapped(host or "") or DEFAULT_HOST
-        schema = (schema or "").strip().lower()
+        written = _unwrapped(host or "", _URLS_NAME) or DEFAULT_HOST
+        schema = (schema or "").strip().lower().removesuffix("://")
+        # It would be looked up as a host's name, and quoted in messages.
+        if _KEYS_NAME.match(written) or any(map(_KEYS_BEGINNING.search, (written, schema))):
+            self.refuse("{connection} has an API key in its host", "Move it into {key}.")
         if "://" not in written:
+            if schema and not _SCHEME.fullmatch(schema):
+                self.refuse("{connection} has a scheme that is none", "Use https, or leave it out.")
             # HttpHook's habit is to put the scheme into the field `schema`.
             written = f"{schema}://{written}" if schema else f"//{written}"
         # Python leaves these out of a URL: the key would go to another host than the one that is written.
@@ -160,7 +171,12 @@ class _Reader:
         if url.query or url.fragment or "?" in written or "#" in written:
             self.refuse("{connection} has a query or a fragment in its host", "Write it like https://revor.ai.")
         name = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
-        if not is_host(name) or re.search(r"[\s\\\x00-\x1f\x7f\ud800-\udfff]", url.path):
+        # In https:/revor.ai, the host is "https".
+        if (
+            name.rstrip(".") in ("http", "https")
+            or not is_host(name)
+            or re.search(r"[\s\\\x00-\x1f\x7f\ud800-\udfff]", url.path)
+        ):
             self.refuse(*_NO_URL)
         after_name = url.netloc[len(name) :].removeprefix(":")
         # Text in a port's place may be a password: it is not quoted.
@@ -268,12 +284,12 @@ def _flag(value: Any) -> bool | None:
     return {"true": True, "1": True, "false": False, "0": False}.get(str(value).strip().lower())
 
 
-def _unwrapped(written: str) -> str:
+def _unwrapped(written: str, name: re.Pattern[str]) -> str:
     """Return a key or a URL alone, as in ``export REVOR_API_KEY="…"`` and ``Authorization: Bearer …``."""
     value, before = written.strip(), None
     while value != before:
         before = value
         if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1].strip()
-        value = re.sub(_COPIED_NAME, "", value, count=1) if _COPIED_NAME.match(value) else value
+        value = value[match.end() :] if (match := name.match(value)) else value
     return value

@@ -40,6 +40,7 @@ def test_what_is_left_out_has_a_default():
         ({"host": "revor.ai", "port": 8443}, "https://revor.ai:8443"),
         ({"host": "https://revor.ai:8443", "port": 8443}, "https://revor.ai:8443"),
         ({"host": "revor.ai", "schema": "https"}, "https://revor.ai"),
+        ({"host": "revor.ai", "schema": "HTTPS://"}, "https://revor.ai"),
         ({"host": "https://gateway.example/revor/"}, "https://gateway.example/revor"),
         ({"host": "https://revor.ai/api/v1/"}, "https://revor.ai"),
         ({"host": "https://revor.ai/api/v2"}, "https://revor.ai"),
@@ -76,7 +77,11 @@ def test_the_host_is_taken_as_people_write_it(fields, base_url):
         ("https://revor.ai:99999", "port 99999 is invalid: use 1–65535"),
         ("https://1.2.3.999", "no URL"),
         ("https://[::1::2]", "no URL"),
-        ("https://user:sk-revor-x", "no URL"),
+        ("https://user:password", "no URL"),
+        # The host of these would be "https".
+        ("https:/revor.ai", "no URL"),
+        ("https//revor.ai", "no URL"),
+        ("HTTPS./revor.ai", "no URL"),
         ("https://revor..ai", "no URL"),
         (f"https://{'x' * 64}.ai", "no URL"),
         ("https://re vor.ai", "no URL"),
@@ -90,6 +95,39 @@ def test_a_host_that_cannot_be_used_is_refused_with_the_reason(host, why):
         read(host=host)
     assert "'c'" in str(caught.value)
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"host": "sk-revor-canary"}, id="alone"),
+        pytest.param({"host": "https://sk-revor-canary"}, id="as-a-url"),
+        pytest.param({"host": "REVOR_API_KEY=sk-revor-canary"}, id="line-of-a-file"),
+        pytest.param({"host": "export REVOR_API_KEY='canary-of-a-key'"}, id="line-of-a-shell"),
+        pytest.param({"host": "Bearer canary-of-a-key"}, id="bearer"),
+        pytest.param({"host": "x-api-key: canary-of-a-key"}, id="header"),
+        pytest.param({"host": "sk-revor-canary://revor.ai"}, id="as-a-scheme"),
+        pytest.param({"host": "https://user:SK-revor-canary"}, id="as-a-password"),
+        pytest.param({"host": "https://gateway.example/sk-revor-canary"}, id="in-a-path"),
+        pytest.param({"host": "revor.ai", "schema": "sk-revor-canary"}, id="in-the-field-of-the-scheme"),
+    ],
+)
+def test_a_key_in_the_host_is_neither_looked_up_as_a_name_nor_quoted(fields):
+    with pytest.raises(
+        RevorConfigurationError, match="'c' has an API key in its host. Move it into the pass"
+    ) as caught:
+        read(**fields)
+    assert "canary" not in str(caught.value).lower()
+
+
+def test_a_host_may_have_a_name_that_ends_like_a_key_begins():
+    assert read(host="helpdesk-revor-gateway.example").base_url == "https://helpdesk-revor-gateway.example"
+
+
+@pytest.mark.parametrize("schema", ["https://evil.example", "https://evil.example/", "//evil.example/", "https:/", "1"])
+def test_the_field_of_the_scheme_cannot_name_another_host(schema):
+    with pytest.raises(RevorConfigurationError, match="'c' has a scheme that is none"):
+        read(host="revor.ai", schema=schema)
 
 
 @pytest.mark.parametrize("port", [-1, 65536, 99999])
@@ -117,6 +155,12 @@ def test_plain_http_is_allowed_when_it_is_said(allow):
 
 def test_white_space_around_the_key_is_stripped():
     assert read(password=" sk-revor-x\n").api_key == "sk-revor-x"
+
+
+@pytest.mark.parametrize("password", ["https://revor.ai", "REVOR_BASE_URL=https://revor.ai"])
+def test_a_url_in_the_place_of_the_key_is_refused(password):
+    with pytest.raises(RevorConfigurationError, match=r"password of connection 'c' holds a URL"):
+        read(password=password)
 
 
 @pytest.mark.parametrize("password", [None, "", "  \n"])
