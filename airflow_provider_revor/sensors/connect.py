@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
@@ -179,14 +179,17 @@ class SendableAccountSensor(WaitingSensor):
     def _succeed(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         return self._hand_over(context, event["account"])
 
-    def _trigger(self, **wait: Any) -> SendableAccountTrigger:
-        from airflow_provider_revor.triggers.connect import SendableAccountTrigger
-
+    def _defer(self, waited: float) -> NoReturn:
         if self._wants_start_from_trigger:
             self.log.warning(
                 "This gate cannot start from the trigger, which takes a scheduler of Airflow 3.3+, a task that is not "
                 "mapped, and no task's output among its arguments: it defers from the worker."
             )
+        super()._defer(waited)
+
+    def _trigger(self, **wait: Any) -> SendableAccountTrigger:
+        from airflow_provider_revor.triggers.connect import SendableAccountTrigger
+
         gate = self._gate()
         return SendableAccountTrigger(
             revor_conn_id=str(self.revor_conn_id),

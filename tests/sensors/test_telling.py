@@ -294,8 +294,9 @@ def test_notifiers_render_what_is_known_and_one_that_fails_stops_neither_the_oth
 
 
 @pytest.mark.skipif(not START_FROM_TRIGGER, reason="a gate starts from the trigger on Airflow 3.3+")
-def test_a_gate_that_starts_in_the_triggerer_tells_people_too_and_gives_up_in_time(connect, monkeypatch):
+def test_a_gate_that_starts_in_the_triggerer_tells_people_too_and_gives_up_in_time(connect, monkeypatch, caplog):
     connect()
+    monkeypatch.setattr(SendableAccountSensor, "log", logging.getLogger("wait"))
     clock, told = Clock(monkeypatch, START), Told()
     told.clock = clock
 
@@ -314,6 +315,7 @@ def test_a_gate_that_starts_in_the_triggerer_tells_people_too_and_gives_up_in_ti
     with pytest.raises(TaskDeferred) as deferred:
         sensor.resume_execution("execute_complete", {"event": event}, {"ti": clock.ti()})
     assert [at for at, _ in told.calls] == [150]
+    assert "cannot start from the trigger" not in caplog.text
     trigger = deferred.value.trigger
     clock.deadline = trigger.deadline
     assert trigger.deadline == START + 600
