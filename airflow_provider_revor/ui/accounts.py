@@ -12,6 +12,7 @@ from airflow_provider_revor.api.accounts import ConnectAccount
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.rules.pauses import retry_after
 
 #: Seconds between two requests for a connection, by one process of the API server.
 INTERVAL = 60.0
@@ -88,7 +89,7 @@ class Accounts:
             error = f"Revor did not respond within {TIMEOUT:g} seconds."
         except RevorError as e:
             error = e.reason
-            pause = max(pause, getattr(e, "retry_after", None) or 0)
+            pause = max(pause, retry_after(e))
         except Exception as e:
             # Its text might quote the connection.
             error = f"Revor could not be asked ({type(e).__name__}): see the log of the API server."
