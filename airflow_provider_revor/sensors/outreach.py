@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
@@ -120,6 +120,11 @@ class OutreachJobSensor(WaitingSensor):
 
     def _succeed(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         return self._conclude(job_from_dict(event["job"]))
+
+    def _wait_on(self, event: dict[str, Any]) -> NoReturn:
+        # This process has not looked.
+        self._api_version = event.get("api_version")
+        super()._wait_on(event)
 
     def _trigger(self, **wait: Any) -> OutreachJobTrigger:
         from airflow_provider_revor.triggers.outreach import OutreachJobTrigger

@@ -50,6 +50,8 @@ class OutreachJobTrigger(KillableWait, BaseTrigger):
         """Fire once the job has ended, or can no longer be waited for."""
         wait_log = WaitLog(self.log, job_question(self.job_id), self.last_logged, self.log_every)
         payload = await self.until_killed(self._wait(wait_log), wait_log)
+        if payload["status"] == "waiting":
+            payload["api_version"] = self.api_version
         event = await self.event({"job_id": self.job_id, **payload}, {"return_value": payload.get("job")})
         if not isinstance(event, DiscreetEvent):
             # The task ends here: no worker counts its message.

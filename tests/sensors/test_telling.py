@@ -325,6 +325,30 @@ def test_a_gate_that_starts_in_the_triggerer_tells_people_too_and_gives_up_in_ti
     assert len(told.calls) == 1
 
 
+def test_a_job_is_asked_for_by_the_same_version_after_people_were_told(connect, monkeypatch):
+    connect()
+    clock, told = Clock(monkeypatch, START), Told()
+    told.clock = clock
+    versions = []
+
+    async def poll(hook, job_id):
+        versions.append(hook.api_version)
+        return RUNNING
+
+    monkeypatch.setattr(RevorHook, "aget_outreach_job", poll)
+    trigger = OutreachJobTrigger(
+        job_id="job_1", api_version="v2", deadline=START + 600, notify_at=START + 150, first_poll_at=START + 60
+    )
+    clock.deadline = START + 150
+    event = asyncio.run(anext(aiter(trigger.run()))).payload
+    # On a worker that has never looked: the connection may say v1 by now.
+    sensor = job_sensor(deferrable=True, notify_after=150, on_waiting_callback=told)
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.resume_execution("execute_complete", {"event": event}, {"ti": clock.ti()})
+    assert len(told.calls) == 1
+    assert (set(versions), deferred.value.trigger.api_version) == ({"v2"}, "v2")
+
+
 def test_notify_after_takes_a_callback():
     with pytest.raises(e.RevorValueError, match="notify_after takes an on_waiting_callback"):
         gate(notify_after=60)

@@ -73,7 +73,9 @@ def test_each_connection_is_asked_for_itself():
         pytest.param(RevorRateLimitError("Too many requests.", retry_after=300), 300, "Too many requests.", id="429"),
         pytest.param(RevorRateLimitError("Too many requests.", retry_after=2), 60, "Too many requests.", id="short"),
         # A mistake of a gateway's must not put the page to sleep for good.
-        pytest.param(RevorRateLimitError("Too many requests.", retry_after=1e9), 86_400, "Too many requests.", id="mad"),
+        pytest.param(
+            RevorRateLimitError("Too many requests.", retry_after=1e9), 86_400, "Too many requests.", id="mad"
+        ),
         pytest.param(ValueError("sk-revor-canary"), 60, "Revor could not be asked (ValueError)", id="unforeseen"),
     ],
 )
