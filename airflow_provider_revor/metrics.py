@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # Names of all lengths and scripts make names of metrics, which StatsD takes in ASCII and Airflow up to 250 characters.
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_.-]")
+# A dot ends a part of a name.
+_ILLEGAL_IN_A_PART = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST = 80
 
 log = logging.getLogger(__name__)
@@ -189,7 +191,7 @@ def _emit(name: str, value: Any, **tags: str) -> None:
     legal = {tag: _legal(tags[tag]) for tag in expected}
     if not _has_tags():
         # Plain StatsD drops tags: gauges of several connections would overwrite each other.
-        name = ".".join([name, *(text.replace(".", "_") for text in legal.values())])
+        name = ".".join([name, *(_legal(tags[tag], _ILLEGAL_IN_A_PART) for tag in expected)])
     try:
         stats = load_stats()
         send = {"counter": stats.incr, "gauge": stats.gauge, "timer": stats.timing}[kind]
@@ -199,7 +201,7 @@ def _emit(name: str, value: Any, **tags: str) -> None:
         log.debug("Could not send the metric %s.", name, exc_info=True)
 
 
-def _legal(text: str) -> str:
-    legal = _ILLEGAL.sub("_", text)[:_LONGEST]
+def _legal(text: str, illegal: re.Pattern[str] = _ILLEGAL) -> str:
+    legal = illegal.sub("_", text)[:_LONGEST]
     # What became equal by this stays apart.
     return legal if legal == text else f"{legal}_{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:6]}"

@@ -190,7 +190,7 @@ def test_channels_that_revor_makes_up_are_one(stats):
     assert stats.of("revor.accounts.sendable") == {("c", "email"): 0, ("c", "other"): 50}
 
 
-ODD_IDS = ["ключ", "доме", "c" * 200, "c" * 201, "a.b", "a b", "a:1|c\n", "a,b=c", ""]
+ODD_IDS = ["ключ", "доме", "c" * 200, "c" * 201, "a.b", "a_b", "a b", "a:1|c\n", "a,b=c", ""]
 
 
 def test_odd_connection_ids_stay_apart_and_make_legal_names(monkeypatch):
