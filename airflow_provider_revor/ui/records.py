@@ -78,10 +78,19 @@ def waiting_gates(session: Session, dag_ids: Collection[str], conn_ids: Collecti
     )
     gates = []
     for ti, trigger, since in session.execute(query):
-        arguments = trigger.kwargs if trigger else RenderedTaskInstanceFields.get_templated_fields(ti, session=session)
-        wanted = _wanted(arguments or {}, conn_ids)
+        wanted = _wanted(_arguments(ti, trigger, session), conn_ids)
         gates.append({**_place(ti), **wanted, "state": str(ti.state), "since": since and since.isoformat()})
     return gates
+
+
+def _arguments(ti: TaskInstance, trigger: Trigger | None, session: Session) -> Mapping[str, Any]:
+    if trigger is None:
+        return RenderedTaskInstanceFields.get_templated_fields(ti, session=session) or {}
+    try:
+        return trigger.kwargs
+    except Exception:
+        # Encrypted with a key that Airflow no longer has: the other gates are shown all the same.
+        return {}
 
 
 def _wanted(arguments: Mapping[str, Any], conn_ids: Collection[str]) -> dict[str, str | None]:
