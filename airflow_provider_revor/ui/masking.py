@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 # An address, a profile's URL or a phone number, which Revor may have taken as the display name.
-_IDENTIFIES = re.compile(r"@|://|\d[\d\s().-]{5,}\d")
+_IDENTIFIES = re.compile(r"@|://|/in/|\d[\d\s().-]{5,}\d")
 
 
 def mask(text: str) -> str:
@@ -25,7 +25,7 @@ def masked(account: dict[str, Any]) -> dict[str, Any]:
     :param account: The account as the page shows it, with its ``name`` and ``account_identifier``.
     """
     identifier, name = account["account_identifier"], account["name"]
-    says_it = _IDENTIFIES.search(name) or (identifier and identifier in name)
+    says_it = _IDENTIFIES.search(name) or (identifier and identifier.casefold() in name.casefold())
     return {
         **account,
         "account_identifier": identifier and mask(identifier),

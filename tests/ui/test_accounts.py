@@ -138,6 +138,10 @@ def test_a_viewer_who_leaves_does_not_cost_the_others_their_answer():
     [
         pytest.param("anna@example.com", "Anna", ("a•••", "Anna"), id="address"),
         pytest.param("anna@example.com", "anna@example.com", ("a•••", "a•••"), id="name-is-the-address"),
+        pytest.param("anna-smith", "Anna-Smith", ("a•••", "A•••"), id="name-in-another-case"),
+        pytest.param(
+            "https://www.linkedin.com/in/a", "linkedin.com/in/a", ("h•••", "l•••"), id="profile-without-scheme"
+        ),
         pytest.param("https://x.example.com/in/anna", "Anna", ("h•••", "Anna"), id="profile"),
         pytest.param(None, "+1 202 555 0100", (None, "+•••"), id="name-is-a-phone"),
         pytest.param(None, "https://x.example.com/in/anna", (None, "h•••"), id="name-is-a-profile"),
