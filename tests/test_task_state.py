@@ -9,6 +9,11 @@ from airflow_provider_revor.rules.kills import Place
 DAG_FILE = """
 from airflow.providers.common.compat.sdk import DAG, task
 
+from airflow_provider_revor.version_compat import ASSET_WATCHERS
+
+# `dag.test()` of Airflow 2 does not mark a task as running.
+RUNNING = "running" if ASSET_WATCHERS else "scheduled"
+
 with DAG("asks_for_its_state", schedule=None) as the_dag:
 
     @task
@@ -28,17 +33,16 @@ with DAG("asks_for_its_state", schedule=None) as the_dag:
             return "none"
 
     @task
-    def tell(states, missing):
-        print("STATES=" + " ".join([*states, missing]))
+    def check(states, missing):
+        assert [*states, missing] == [RUNNING, RUNNING, "none"], [*states, missing]
 
-    tell(ask.expand(name=["one", "two"]), nobody())
+    check(ask.expand(name=["one", "two"]), nobody())
 """
 
 
-def test_a_task_that_runs_is_running_mapped_or_not(dag_file, capfd):
+def test_a_task_that_runs_is_running_mapped_or_not(dag_file):
     dag = dag_file("asks_for_its_state", DAG_FILE).the_dag
     assert str(dag.test().state) == "success"
-    assert "STATES=running running none" in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize(
