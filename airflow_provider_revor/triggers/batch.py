@@ -204,27 +204,22 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
         return [row.job_id or "" for row in by_urgency(left)]
 
     async def _read(self) -> list[Row] | None:
-        from asgiref.sync import sync_to_async
-
-        # By asgiref: in a thread of our own, the triggerers of Airflow 3.0 and 3.1 cannot reach their supervisor.
-        jobs = await sync_to_async(self._xcoms.get)(JOBS)
+        jobs = await self._xcoms.aget(JOBS)
         if not isinstance(jobs, list):
             return None
-        ended = await sync_to_async(self._xcoms.get)(ENDED)
+        ended = await self._xcoms.aget(ENDED)
         # One that was cancelled late may have written the notes of an earlier try.
         if isinstance(ended, dict) and ended.get("wait") == self.wait:
             self._ends = unpack(ended["ends"])
         return [Row.from_dict(job) for job in jobs]
 
     async def _save(self) -> None:
-        from asgiref.sync import sync_to_async
-
         due = self._unsaved >= _MOST_UNSAVED or time.monotonic() >= self._saved_at + _SAVE_EVERY
         if not (self._unsaved and due):
             return
         self._saved_at, self._unsaved = time.monotonic(), 0
         try:
-            await sync_to_async(self._xcoms.set)(ENDED, {"wait": self.wait, "ends": pack(self._ends)})
+            await self._xcoms.aset(ENDED, {"wait": self.wait, "ends": pack(self._ends)})
         # Whatever Airflow or an XCom backend raises: it costs requests after a restart, and nothing else.
         except Exception as e:
             self.log.warning("Which jobs have ended is not kept across a restart: %s: %s", type(e).__name__, e)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,3 +82,28 @@ class TaskXComs:
         from airflow.providers.common.compat.sdk import XCom
 
         XCom.set(key, value, **self.as_dict())
+
+    async def aget(self, key: str) -> Any:
+        """
+        Return an XCom, awaited; None if there is none.
+
+        :param key: Its key.
+        """
+        return await _in_thread(self.get, key)
+
+    async def aset(self, key: str, value: Any) -> None:
+        """
+        Write an XCom, awaited.
+
+        :param key: Its key.
+        :param value: Plain JSON.
+        """
+        await _in_thread(self.set, key, value)
+
+
+async def _in_thread(call: Callable[..., Any], *args: Any) -> Any:
+    from asgiref.sync import sync_to_async
+
+    # By asgiref: in a thread of our own, the triggerers of Airflow 3.0 and 3.1 cannot reach their supervisor. Shielded,
+    # because asgiref drops the message of a cancellation, by which Airflow 3.3 tells a person's act from a shutdown.
+    return await asyncio.shield(asyncio.ensure_future(sync_to_async(call)(*args)))

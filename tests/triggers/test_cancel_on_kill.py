@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from types import SimpleNamespace
 
@@ -234,3 +235,20 @@ def test_the_next_try_is_not_interfered_with(killed, monkeypatch, caplog):
     cancel(10_000, 10)
     assert 20 <= len(many.cancelled) < 1_000
     assert "the next try of the task has begun" in caplog.text
+
+
+def test_a_batch_that_is_killed_while_it_reads_its_jobs_keeps_airflows_message(monkeypatch):
+    # Airflow 3.3 calls `on_kill` only if the cancellation has its message.
+    reading = threading.Event()
+    monkeypatch.setattr(TaskXComs, "get", lambda self, key: reading.set() or time.sleep(0.5))
+    instance = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+
+    async def kill():
+        waiting = asyncio.create_task(anext(OutreachBatchTrigger(instance=instance, wait="1").run()))
+        while not reading.is_set():
+            await asyncio.sleep(0.01)
+        waiting.cancel("by a person")
+        with pytest.raises(asyncio.CancelledError, match="by a person"):
+            await waiting
+
+    asyncio.run(kill())
