@@ -23,11 +23,21 @@ PARALLEL = ("-n", "logical", "--maxprocesses", "8", "--dist", "loadgroup")
 # and 3.13, and with the lowest versions. Whatever is not listed runs in every session.
 INDEPENDENT_OF_AIRFLOW = (
     "tests/api",
+    "tests/docs/test_pages.py",
     "tests/faults",
+    "tests/hooks/test_addresses.py",
+    "tests/hooks/test_ca_bundles.py",
+    "tests/hooks/test_deadline.py",
+    "tests/hooks/test_key_in_errors.py",
+    "tests/hooks/test_load.py",
+    "tests/hooks/test_over_a_socket.py",
+    "tests/hooks/test_redirects.py",
+    "tests/hooks/test_sharing.py",
     "tests/packaging/test_artifacts.py",
     "tests/rules",
     "tests/sandbox",
     "tests/test_exceptions.py",
+    "tests/test_readme.py",
     "tests/test_selection.py",
 )
 
