@@ -32,8 +32,9 @@ os.environ.update(
     AIRFLOW__CORE__UNIT_TEST_MODE="False",
 )
 
-# Session and module fixtures that take many seconds: what needs one stays on one of xdist's workers.
-COSTLY_FIXTURES = ("airflow_db", "dist", "results", "api_server")
+# Session and module fixtures that take many seconds: what needs one stays on one of xdist's workers. Not `airflow_db`,
+# which takes ten: the Dags that tests run take far longer than to make it twice.
+COSTLY_FIXTURES = ("dist", "results", "records")
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups
