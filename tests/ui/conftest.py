@@ -44,14 +44,18 @@ open_dag, secret_dag = dag_of("open_dag"), dag_of("secret_dag")
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def revor():
-    """Return the Revor that the connections of the page lead to."""
+    """
+    Return the Revor that the connections of the page lead to.
+
+    Not for the whole session: its thread would show in other tests, which count threads and sleeps.
+    """
     with Sandbox(accounts=ACCOUNTS) as sandbox:
         yield sandbox
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def records(airflow_db, revor, tmp_path_factory):
     """Connections of several types, gates that wait, and a batch that has ended, in the metadata database."""
     if not UI_PLUGINS:
@@ -95,7 +99,7 @@ def fill_database(revor, path):
             tasks["other"].state = "running"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def api_server(records, tmp_path_factory):
     """Return an API server that has the page."""
     with ApiServer(tmp_path_factory.mktemp("api-server"), AIRFLOW__REVOR__ACCOUNTS_PAGE="True") as server:
