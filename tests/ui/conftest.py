@@ -44,18 +44,20 @@ open_dag, secret_dag = dag_of("open_dag"), dag_of("secret_dag")
 """
 
 
-@pytest.fixture(scope="module")
-def revor():
-    """
-    Return the Revor that the connections of the page lead to.
+def lifetime(fixture_name, config):
+    """Not the session, where a thread of the sandbox would show in tests that count threads and sleeps."""
+    # But Playwright's loop, which lasts for the session, must come after it.
+    return "session" if config.option.markexpr == "browser" else "module"
 
-    Not for the whole session: its thread would show in other tests, which count threads and sleeps.
-    """
+
+@pytest.fixture(scope=lifetime)
+def revor():
+    """Return the Revor that the connections of the page lead to."""
     with Sandbox(accounts=ACCOUNTS) as sandbox:
         yield sandbox
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope=lifetime)
 def records(airflow_db, revor, tmp_path_factory):
     """Connections of several types, gates that wait, and a batch that has ended, in the metadata database."""
     if not UI_PLUGINS:
@@ -99,7 +101,7 @@ def fill_database(revor, path):
             tasks["other"].state = "running"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope=lifetime)
 def api_server(records, tmp_path_factory):
     """Return an API server that has the page."""
     with ApiServer(tmp_path_factory.mktemp("api-server"), AIRFLOW__REVOR__ACCOUNTS_PAGE="True") as server:
