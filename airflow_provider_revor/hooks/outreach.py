@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_revor.api.versions import ApiVersion
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConflictError, RevorRequestError
 from airflow_provider_revor.hooks.sending import SendingHook
+from airflow_provider_revor.hooks.threads import in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.answers import Envelope
@@ -175,13 +176,11 @@ class OutreachMethods(SendingHook):
         :raises RevorNotFoundError: if there is no such job.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
-        from asgiref.sync import sync_to_async
-
         from airflow_provider_revor.api.jobs import cancel_request
 
         request = cancel_request(job_id)
         # It may look up the connection, which would hold up every other trigger.
-        await sync_to_async(self.check_can_cancel)()
+        await in_thread(self.check_can_cancel)
         with suppress(*_NOT_CANCELLED):
             await self._asend(request, lambda envelope: None)
         return await self.aget_outreach_job(job_id)

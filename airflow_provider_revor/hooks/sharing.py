@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from airflow_provider_revor.exceptions import RevorError
+from airflow_provider_revor.hooks.threads import in_thread
 from airflow_provider_revor.hooks.transport import AsyncTransport
 
 if TYPE_CHECKING:
@@ -105,16 +106,13 @@ class _Shared:
 
 
 async def _make(read_settings: Callable[[], Settings]) -> AsyncTransport:
-    from asgiref.sync import sync_to_async
-
     def make() -> AsyncTransport:
         import tenacity  # noqa: F401  # Its import, too, would hold up every other trigger.
 
         return AsyncTransport(read_settings())
 
-    # Looking up a connection, and reading a CA bundle, would hold up every other trigger. By asgiref: in another thread
-    # of our own, the triggerers of Airflow 3.0 and 3.1 cannot reach their supervisor.
-    return await sync_to_async(make)()
+    # Looking up a connection, and reading a CA bundle, would hold up every other trigger.
+    return await in_thread(make)
 
 
 async def _close_at_the_end(transports: WeakSet[AsyncTransport]) -> AsyncIterator[None]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_provider_revor.exceptions import (
@@ -17,6 +18,7 @@ from airflow_provider_revor.exceptions import (
     RevorValueError,
 )
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.hooks.threads import in_thread
 from airflow_provider_revor.rules.pacing import Pace
 from airflow_provider_revor.rules.pauses import asked_pause
 from airflow_provider_revor.version_compat import task_state
@@ -97,11 +99,8 @@ class Cancelling:
 
     async def _look(self) -> None:
         """Ask Airflow whether a person has ended the task; if not, or no longer, the jobs that are left are let be."""
-        from asgiref.sync import sync_to_async
-
         self._next_look = time.monotonic() + _LOOK_EVERY
-        # By asgiref: in a thread of our own, the triggerers of Airflow 3.0 and 3.1 cannot reach their supervisor.
-        self._state = await sync_to_async(task_state)(**self._task.as_dict())
+        self._state = await in_thread(partial(task_state, **self._task.as_dict()))
         self._goes_on = self._place.ended_by_a_person(self._state)
         self.killed = self.killed or self._goes_on
 

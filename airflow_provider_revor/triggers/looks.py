@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_revor.exceptions import RevorTransientError
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.hooks.threads import in_thread
 from airflow_provider_revor.rules.gate import Snapshot
 from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL, retry_after, spread
 
@@ -176,11 +177,9 @@ _looks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, float], Loo
 
 async def _reader(revor_conn_id: str) -> bytes | None:
     """Return the digest of the host and key of a connection; None if it cannot be read, which a look will explain."""
-    from asgiref.sync import sync_to_async
-
     hook = RevorHook(revor_conn_id)
     try:
-        return _digest(await sync_to_async(lambda: hook.settings)())
+        return _digest(await in_thread(lambda: hook.settings))
     except Exception:
         return None
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_revor.hooks.threads import in_thread
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -89,7 +89,7 @@ class TaskXComs:
 
         :param key: Its key.
         """
-        return await _in_thread(self.get, key)
+        return await in_thread(self.get, key)
 
     async def aset(self, key: str, value: Any) -> None:
         """
@@ -98,12 +98,4 @@ class TaskXComs:
         :param key: Its key.
         :param value: Plain JSON.
         """
-        await _in_thread(self.set, key, value)
-
-
-async def _in_thread(call: Callable[..., Any], *args: Any) -> Any:
-    from asgiref.sync import sync_to_async
-
-    # By asgiref: in a thread of our own, the triggerers of Airflow 3.0 and 3.1 cannot reach their supervisor. Shielded,
-    # because asgiref drops the message of a cancellation, by which Airflow 3.3 tells a person's act from a shutdown.
-    return await asyncio.shield(asyncio.ensure_future(sync_to_async(call)(*args)))
+        await in_thread(self.set, key, value)

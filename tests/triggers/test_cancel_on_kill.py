@@ -237,14 +237,25 @@ def test_the_next_try_is_not_interfered_with(killed, monkeypatch, caplog):
     assert "the next try of the task has begun" in caplog.text
 
 
-def test_a_batch_that_is_killed_while_it_reads_its_jobs_keeps_airflows_message(monkeypatch):
+INSTANCE = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "trigger"),
+    [
+        pytest.param(TaskXComs, "get", lambda: OutreachBatchTrigger(instance=INSTANCE, wait="1"), id="jobs"),
+        pytest.param(
+            RevorHook, "_read_settings", lambda: OutreachJobTrigger(job_id="job_1", poke_interval=0.1), id="connection"
+        ),
+    ],
+)
+def test_a_kill_in_the_middle_of_a_reading_keeps_airflows_message(monkeypatch, place, name, trigger):
     # Airflow 3.3 calls `on_kill` only if the cancellation has its message.
     reading = threading.Event()
-    monkeypatch.setattr(TaskXComs, "get", lambda self, key: reading.set() or time.sleep(0.5))
-    instance = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+    monkeypatch.setattr(place, name, lambda *args: reading.set() or time.sleep(0.5))
 
     async def kill():
-        waiting = asyncio.create_task(anext(OutreachBatchTrigger(instance=instance, wait="1").run()))
+        waiting = asyncio.create_task(anext(trigger().run()))
         while not reading.is_set():
             await asyncio.sleep(0.01)
         waiting.cancel("by a person")
