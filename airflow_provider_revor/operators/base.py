@@ -287,15 +287,8 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOp
     def _skip(self, context: Context, skipped: Skipped) -> NoReturn:
         if self.do_xcom_push:
             # A summary of a mapped task counts it.
-            row = Row(
-                skipped.job_id,
-                str(self.account_id) if self.account_id else None,
-                self._channel,
-                skipped.job_id,
-                "skipped",
-                skipped.code,
-                already_sent_at=skipped.sent_at,
-            )
+            account_id = str(self.account_id) if self.account_id else None
+            row = skipped.row(Row(reference=skipped.job_id, account_id=account_id, channel=self._channel))
             context["ti"].xcom_push(key="return_value", value=row.as_dict())
         raise AirflowSkipException(skipped.reason)
 

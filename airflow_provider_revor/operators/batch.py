@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
     from airflow_provider_revor.operators.arguments import CampaignArg, Exclude, Interval
-    from airflow_provider_revor.rules.messages import Batch
+    from airflow_provider_revor.rules.messages import Batch, Message
     from airflow_provider_revor.typing import OrXCom, OutreachMessage
 
 
@@ -228,7 +228,7 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
         rows = rows_of(batch, sender.rows)
         if self.wait_for_completion and any(row.waits for row in rows):
             self._defer(context, rows, began)
-        self._note_ends(context, memory, rows)
+        self._note_ends(context, memory, rows, batch.messages)
         return self._conclude(context, rows)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -286,15 +286,18 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
             bounds=interval_bounds(self.min_channel_task_interval_seconds),
         )
 
-    def _note_ends(self, context: Context, memory: BatchMemory, rows: Sequence[Row]) -> None:
+    def _note_ends(
+        self, context: Context, memory: BatchMemory, rows: Sequence[Row], messages: Sequence[Message] | None = None
+    ) -> None:
         """Enter how jobs ended in the campaign's ledger, so that nobody has to ask Revor for it."""
         if not self._in_campaign or context.get("asset_state_store") is None:
             return
-        try:
-            messages = self._read(context).messages
-        except RevorValueError:
-            # The list was generated again while the task was deferred.
-            return
+        if messages is None:
+            try:
+                messages = self._read(context).messages
+            except RevorValueError:
+                # The list was generated again while the task was deferred.
+                return
         campaign = Campaign(self.campaign, MESSAGES, context, self.log)
         ended = {row.job_id: row for row in rows if row.job_id and row.outcome in ("sent", "failed")}
         for message in messages:

@@ -35,7 +35,7 @@ from airflow_provider_revor.rules.sending import Attempt, Try
 
 if TYPE_CHECKING:
     from airflow_provider_revor.hooks.revor import RevorHook
-    from airflow_provider_revor.operators.campaign import Campaign, Skipped
+    from airflow_provider_revor.operators.campaign import Campaign
     from airflow_provider_revor.operators.memory import BatchMemory
     from airflow_provider_revor.rules.messages import Batch, Message
     from airflow_provider_revor.version_compat import Log
@@ -147,7 +147,7 @@ class BatchSender:
                     self._errors = 0
                 except _OF_ONE_MESSAGE as e:
                     if self._campaign and isinstance(e, RevorIdempotencyConflictError):
-                        row = skipped_row(message.row, self._campaign.conflict())
+                        row = self._campaign.conflict().row(message.row)
                     else:
                         row = self._failed(message, e)
                     self._errors = 0
@@ -231,7 +231,7 @@ class BatchSender:
         )
         sent = sender.send_once(self._try, self._began)
         if in_campaign and (skipped := in_campaign.skipped(sent, self._try)):
-            return skipped_row(message.row, skipped)
+            return skipped.row(message.row)
         self._outdated += sent.outdated
         job = sent.job
         return replace(
@@ -251,8 +251,7 @@ class BatchSender:
 
     def _first_attempt(self, message: Message) -> Attempt:
         content = digest(_content(message))
-        cancels_since = (self._try.clears or 0) if self._cancels else None
-        return Attempt(1, None, digest(message.key), content, self._try.max_tries, self._version, cancels_since)
+        return self._try.first_attempt(digest(message.key), content, self._version, cancels=self._cancels)
 
     def _paced(self, request: Callable[[], T]) -> T:
         self._sleep(self._next_request - time.monotonic())
@@ -300,7 +299,7 @@ class BatchSender:
         for position, row in list(self.rows.items()) if taken else ():
             entry = taken.get(self._whos[position])
             if self._campaign and entry and entry.job_id == row.job_id and row.outcome != "skipped":
-                self.rows[position] = skipped_row(row, self._campaign.skipped(row.job_id, entry.at, row.status))
+                self.rows[position] = self._campaign.skipped(row.job_id, entry.at, row.status).row(row)
 
 
 class _OfOnePerson:
@@ -344,18 +343,8 @@ def already_reached(
     for message in batch.messages:
         recorded = memory.recall(digest(message.key))
         if skipped := campaign.settled(message.who, recorded, cleared=this_try.follows_clear, previews=previews):
-            rows[message.position] = skipped_row(message.row, skipped)
+            rows[message.position] = skipped.row(message.row)
     return rows
-
-
-def skipped_row(row: Row, skipped: Skipped) -> Row:
-    """
-    Return the row of a message that is skipped because of an earlier one in the campaign.
-
-    :param row: What the row begins with.
-    :param skipped: Why it is skipped.
-    """
-    return replace(row, job_id=skipped.job_id, status="skipped", code=skipped.code, already_sent_at=skipped.sent_at)
 
 
 def _scheduled_at(job: OutreachJob) -> str | None:

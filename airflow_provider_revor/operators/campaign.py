@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from airflow_provider_revor.operators.sending import Memory, Sent
+    from airflow_provider_revor.rules.outcomes import Row
     from airflow_provider_revor.rules.sending import Try
     from airflow_provider_revor.version_compat import Log
 
@@ -110,6 +111,14 @@ class Skipped(NamedTuple):
     def sent_at(self) -> str | None:
         """When the earlier message was sent."""
         return None if self.at is None else when(self.at)
+
+    def row(self, begun: Row) -> Row:
+        """
+        Return the row of the message that is skipped.
+
+        :param begun: What the row begins with.
+        """
+        return replace(begun, job_id=self.job_id, status="skipped", code=self.code, already_sent_at=self.sent_at)
 
 
 class Campaign:

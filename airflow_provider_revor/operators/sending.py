@@ -163,9 +163,7 @@ class OutreachSender:
 
         :param this_try: The try.
         """
-        cancels_since = (this_try.clears or 0) if self._cancel else None
-        key = digest(self._key)
-        return Attempt(1, None, key, self._message, this_try.max_tries, self._version, cancels_since)
+        return this_try.first_attempt(digest(self._key), self._message, self._version, cancels=self._cancel is not None)
 
     def _send(self, attempt: Attempt) -> OutreachJob:
         # If this try ends before it learns of the job, the next one repeats this key.

@@ -106,6 +106,18 @@ class Try:
         """Whether a person has cleared the task, and this is the first try since; without a record, as it seems."""
         return self.number > 1 and Try.is_first_after(self, None)
 
+    def first_attempt(self, key: str, message: str, version: str | None, *, cancels: bool) -> Attempt:
+        """
+        Return the first attempt, as it is recorded before it is made.
+
+        :param key: A digest of its idempotency key.
+        :param message: A digest of what is sent.
+        :param version: The API version; None if that is not known.
+        :param cancels: Whether a person who ends the task cancels the job.
+        """
+        cancels_since = (self.clears or 0) if cancels else None
+        return Attempt(1, None, key, message, self.max_tries, version, cancels_since)
+
     @property
     def nothing_before(self) -> bool:
         """Whether no task instance can have sent this message before, in this Dag run."""
