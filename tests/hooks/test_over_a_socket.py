@@ -92,7 +92,7 @@ FAULTS = {
 def test_sync_and_async_come_to_the_same_end(revor_sandbox, connect, monkeypatch, fault):
     # Full jitter: what has no hint would wait up to a second.
     monkeypatch.setattr("random.uniform", lambda low, high: 0.0)
-    connect(host=revor_sandbox.url, password=revor_sandbox.api_key, extra={"timeout": 0.5})
+    connect(host=revor_sandbox.url, password=revor_sandbox.api_key, extra={"timeout": 5})
     script, requests, error = FAULTS[fault]
     ends = []
     for ask in (list_sync, list_async):

@@ -84,8 +84,8 @@ def test_a_thousand_triggers_look_over_a_handful_of_connections(connect, tmp_pat
 
 
 def test_those_who_wait_for_their_turn_do_not_time_out(connect, server):
-    server.answer = lambda handler: time.sleep(0.05) or handler.send()
-    connect(host=server.url, extra={"timeout": 0.5})
+    server.answer = lambda handler: time.sleep(0.2) or handler.send()
+    connect(host=server.url, extra={"timeout": 3})
     assert len(asyncio.run(looks(100))) == 100
     assert len(server.connections) <= HANDFUL
 

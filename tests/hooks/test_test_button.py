@@ -20,7 +20,7 @@ MADE_UP = "7AZZtT22"
 
 def test_of(monkeypatch, **fields):
     """Press the button as Airflow does: with a connection under a random id, as a URI in the environment."""
-    fields = {"password": "sk-revor-canary", "extra": json.dumps({"timeout": 0.5}), **fields}
+    fields = {"password": "sk-revor-canary", "extra": json.dumps({"timeout": 3}), **fields}
     connection = Connection(conn_id=MADE_UP, conn_type="revor", **fields)
     monkeypatch.setenv(f"AIRFLOW_CONN_{MADE_UP.upper()}", connection.get_uri())
     ok, message = RevorHook(MADE_UP).test_connection()
@@ -71,7 +71,7 @@ RESPONSES = {
     ),
     "nothing in time": (
         stall(),
-        "No response from HOST on this connection: timed out after 0.5 s. Check the field Base URL, and the network",
+        "No response from HOST on this connection: timed out after 3 s. Check the field Base URL, and the network",
     ),
     "a reset": (
         reset(),

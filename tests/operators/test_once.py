@@ -75,7 +75,7 @@ def test_a_retry_waits_for_the_job_that_goes_on(ready):
 @both
 @pytest.mark.parametrize("fault", ["lose_answer", "slow"])
 def test_what_revor_accepted_unnoticed_is_found_by_the_next_try(ready, connect, make, fault):
-    connect(host=ready.url, password=ready.api_key, extra={"timeout": 0.3, "max_retries": 0})
+    connect(host=ready.url, password=ready.api_key, extra={"timeout": 3, "max_retries": 0})
     if fault == "slow":
         ready.slow(30, after_acting=True, method="POST")
     else:

@@ -43,12 +43,14 @@ def defer(task, context):
     return deferred.value.trigger
 
 
-def look(trigger):
-    """One look of a trigger that waits."""
+def look(trigger, seen):
+    """Let a trigger wait until something is seen of it."""
 
     async def look():
         task = asyncio.ensure_future(anext(trigger.run()))
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(30):
+            while not seen():
+                await asyncio.sleep(0.05)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -91,8 +93,7 @@ def test_a_trigger_goes_on_with_the_version_of_its_job(revor_sandbox, use, monke
     monkeypatch.setattr(OutreachJobTrigger, "log", logging.getLogger("trigger"))
     _, arguments = defer(dispatch(deferrable=True), context()).serialize()
     use("v2")
-    look(OutreachJobTrigger(**{**arguments, "first_poll_at": None}))
-    assert len(versions(revor_sandbox)) > 2
+    look(OutreachJobTrigger(**{**arguments, "first_poll_at": None}), lambda: len(versions(revor_sandbox)) > 2)
     assert set(versions(revor_sandbox)) == {"v1"}
 
 
@@ -118,7 +119,7 @@ def test_a_batch_asks_for_each_job_by_the_version_that_made_it(revor_sandbox, us
     assert [row["api_version"] for row in values["jobs"]] == ["v1", "v2"]
     assert len(revor_sandbox.jobs) == 2
     revor_sandbox.reset_requests()
-    look(trigger)
+    look(trigger, lambda: revor_sandbox.request_count >= 2)
     asked = {record.path for record in revor_sandbox.requests}
     ids = [job["id"] for job in revor_sandbox.jobs]
     assert asked == {f"/api/v1/outreach/jobs/{ids[0]}", f"/api/v2/jobs/{ids[1]}"}
