@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.services import Postgres, Redis
-from local_airflow import HOST, Component
+from local_airflow import HOST, Component, migrate
 from system.airflow_cluster import AirflowCluster
 
 #: Seconds until Airflow counts as lost: a task without heartbeats, a scheduler or a triggerer without them.
@@ -152,8 +152,8 @@ class CeleryCluster(AirflowCluster):
                 cursor.execute(query.replace("?", "%s"), parameters)
                 return [dict(row) for row in cursor.fetchall()]
 
-    def _prepare_database(self) -> None:
-        """PostgreSQL needs nothing."""
+    def _migrate(self) -> None:
+        migrate(self._env)
 
     def _task_sessions(self) -> set[int]:
         return {worker.pid for worker in self.workers}

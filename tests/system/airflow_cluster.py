@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -21,9 +23,12 @@ from typing import Any, Self, TypeVar
 import psutil
 import requests
 from cryptography.fernet import Fernet, InvalidToken
-from local_airflow import HOST, Component, free_port
+from local_airflow import HOST, Component, airflow_environment, free_port, migrate
 
 T = TypeVar("T")
+
+# One key for all Airflows of a session, because each begins with a copy of the same database.
+_FERNET_KEY = Fernet.generate_key()
 
 
 class AirflowCluster:
@@ -42,7 +47,7 @@ class AirflowCluster:
         self.home = home
         self.components: list[Component] = []
         self._database = home / "airflow.db"
-        self._fernet = Fernet(key := Fernet.generate_key())
+        self._fernet = Fernet(_FERNET_KEY)
         self._url = f"http://{HOST}:{(port := free_port())}"
         self._http = requests.Session()
         self._http.trust_env = False
@@ -70,7 +75,7 @@ class AirflowCluster:
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self._url}/execution/",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__FERNET_KEY": key.decode(),
+            "AIRFLOW__CORE__FERNET_KEY": _FERNET_KEY.decode(),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
@@ -280,12 +285,7 @@ class AirflowCluster:
         return component
 
     def _migrate(self) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "airflow", "db", "migrate"], env=self._env, check=True, stdout=subprocess.DEVNULL
-        )
-        self._prepare_database()
-
-    def _prepare_database(self) -> None:
+        shutil.copyfile(_migrated_database(), self._database)
         with closing(sqlite3.connect(self._database)) as database:
             # Stays in the file: readers and a writer don't hold each other up.
             database.execute("PRAGMA journal_mode = WAL")
@@ -295,3 +295,12 @@ class AirflowCluster:
             return all(part["status"] == "healthy" for part in self.api("GET", "/monitor/health").values())
         except requests.ConnectionError:
             return False
+
+
+@functools.cache
+def _migrated_database() -> Path:
+    """An empty metadata database for all Airflows of a session to begin with: to migrate one takes seconds."""
+    home = Path(tempfile.mkdtemp(prefix="revor-migrated-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    migrate(airflow_environment(home, home / "dags") | {"AIRFLOW__CORE__FERNET_KEY": _FERNET_KEY.decode()})
+    return home / "airflow.db"
