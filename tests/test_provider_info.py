@@ -31,11 +31,12 @@ def test_the_form_is_valid_by_airflows_schema_of_provider_yaml():
 
 
 @pytest.mark.parametrize("kind", ["hooks", "operators", "sensors", "triggers"])
-def test_every_module_that_it_names_is_there(kind):
+def test_every_module_that_it_names_offers_what_it_says(kind):
+    ending = kind.title().removesuffix("s")
     for entry in INFO[kind]:
         assert entry["integration-name"] == INFO["integrations"][0]["integration-name"]
         for name in entry["python-modules"]:
-            import_module(name)
+            assert [public for public in vars(import_module(name)) if public.endswith(ending)], name
 
 
 def test_the_installed_package_names_it_as_its_entry_point():

@@ -19,16 +19,21 @@ Exclude: TypeAlias = "OrXCom[Iterable[str | int | Mapping[str, Any] | None] | No
 
 
 class OutreachArgs(BaseOperatorArgs, total=False):
-    """The arguments that the outreach operators have in common."""
+    """The arguments that all outreach operators have in common, but for those that have a default of their own."""
 
     revor_conn_id: OrXCom[str]
-    min_channel_task_interval_seconds: Interval
-    idempotency_key: OrXCom[str | None]
     campaign: CampaignArg
     exclude: Exclude
     wait_for_completion: bool
-    deferrable: bool
-    end_on_worker: bool
     poke_interval: timedelta | float
     timeout: timedelta | float | None
     cancel_on_kill: bool
+
+
+class OutreachJobArgs(OutreachArgs, total=False):
+    """The arguments that the operators for one job have in common."""
+
+    min_channel_task_interval_seconds: Interval
+    idempotency_key: OrXCom[str | None]
+    deferrable: bool
+    end_on_worker: bool

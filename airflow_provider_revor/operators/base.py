@@ -1,52 +1,24 @@
-"""Base class of the outreach operators: one job for each person, task and Dag run, and the wait for its end."""
+"""Base class of the outreach operators: the arguments that those for one person and those for many have in common."""
 
 from __future__ import annotations
 
-import time
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTaskTimeout, BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
 
-from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.api.checks import interval_bounds
-from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict
-from airflow_provider_revor.endings import ends_in_triggerer
-from airflow_provider_revor.exceptions import (
-    RevorIdempotencyConflictError,
-    RevorJobTimeoutError,
-    error_from_dict,
-)
+from airflow_provider_revor.exceptions import RevorJobTimeoutError, error_from_dict
 from airflow_provider_revor.failures import ExplainsFailures
-from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.links import LinksToAccounts
-from airflow_provider_revor.metrics import count_job
 from airflow_provider_revor.operators.arguments import CampaignArg, Exclude, Interval
-from airflow_provider_revor.operators.campaign import (
-    Campaign,
-    MapsWithLedger,
-    PersonInCampaign,
-    Skipped,
-    check_campaign,
-    with_ledger_inlet,
-)
-from airflow_provider_revor.operators.killing import cancel_from_worker
-from airflow_provider_revor.operators.memory import AttemptMemory
-from airflow_provider_revor.operators.sending import OutreachSender, this_try
-from airflow_provider_revor.operators.waiting import until_ended
-from airflow_provider_revor.progress import WaitLog, from_now, job_question
-from airflow_provider_revor.rules.batch import End
+from airflow_provider_revor.operators.campaign import Campaign
+from airflow_provider_revor.operators.ledger import MapsWithLedger, check_campaign, with_ledger_inlet
 from airflow_provider_revor.rules.campaign import MESSAGES
-from airflow_provider_revor.rules.exclusion import Exclusion, person_digest
-from airflow_provider_revor.rules.keys import digest, fixed_choice, person, task_key
-from airflow_provider_revor.rules.outcomes import EXCLUDED, Row
-from airflow_provider_revor.rules.pauses import deferral_timeout, job_pause, seconds, time_left
-from airflow_provider_revor.rules.sending import Try
+from airflow_provider_revor.rules.exclusion import Exclusion
+from airflow_provider_revor.rules.pauses import seconds
 from airflow_provider_revor.templates import is_known
-from airflow_provider_revor.triggers.xcoms import TaskXComs
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
@@ -61,9 +33,7 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOp
 
     template_fields: Sequence[str] = (
         "revor_conn_id",
-        "account_id",
         "min_channel_task_interval_seconds",
-        "idempotency_key",
         "campaign",
         "exclude",
     )
@@ -71,12 +41,12 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOp
 
     # Templated: another task's output until it is rendered.
     revor_conn_id: Any
-    account_id: Any
     campaign: Any
     exclude: Any
 
     _kind: ClassVar[str] = MESSAGES
-    _channel: Any
+    #: What becomes of the jobs after a wait that was too long.
+    _go_on: ClassVar[str]
 
     if TYPE_CHECKING:
 
@@ -88,273 +58,57 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOp
         self,
         *,
         revor_conn_id: OrXCom[str] = "revor_default",
-        account_id: OrXCom[str | None] = None,
-        min_channel_task_interval_seconds: Interval = None,
-        idempotency_key: OrXCom[str | None] = None,
+        min_channel_task_interval_seconds: Interval,
         campaign: CampaignArg = None,
         exclude: Exclude = None,
         wait_for_completion: bool = True,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        end_on_worker: bool = False,
         poke_interval: timedelta | float = 60.0,
         timeout: timedelta | float | None = None,
         cancel_on_kill: bool = False,
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
-        check_campaign(campaign, idempotency_key)
+        check_campaign(campaign)
         super().__init__(**kwargs)
         self.inlets = with_ledger_inlet(campaign, self.inlets)
         interval = min_channel_task_interval_seconds
         if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
             interval_bounds(interval)
         self.revor_conn_id = revor_conn_id
-        self.account_id = account_id
         self.min_channel_task_interval_seconds = min_channel_task_interval_seconds
-        self.idempotency_key = idempotency_key
         self.campaign = campaign
         self.exclude = exclude
         self._in_campaign = campaign is not None
         self._excludes = exclude is not None
         self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
-        self.end_on_worker = end_on_worker
         self.poke_interval = seconds(poke_interval, "poke_interval")
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
         self.timeout = seconds(timeout, "timeout")
         self.cancel_on_kill = cancel_on_kill
-        self._job_id: str | None = None
-        self._job_version: str | None = None
-        self._task: TaskXComs | None = None
-        #: The record of the job, which says whether a clear cancels it.
-        self._memory: AttemptMemory | None = None
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def _campaign(self, context: Context) -> Campaign | None:
+        """Return the campaign that this try takes part in; None for none."""
+        return Campaign(self.campaign, self._kind, context, self.log) if self._in_campaign else None
+
+    def _campaign_to_note(self, context: Context) -> Campaign | None:
+        """Return the campaign in whose ledger it is entered how jobs ended; None without a ledger."""
+        return self._campaign(context) if context.get("asset_state_store") is not None else None
+
+    def _exclusion(self) -> Exclusion:
+        return Exclusion(self.exclude, expected=self._excludes)
+
+    def _why_not_ended(self, event: Mapping[str, Any], not_ended: Callable[[str], str]) -> BaseException:
         """
-        Send, or find the job of what an earlier try sent, and wait for its end.
+        Return what to raise for a trigger's event other than a success.
 
-        :return: The job's dict.
-        :raises AirflowSkipException: if the person is in ``exclude``, or was already written to in the campaign.
-        :raises RevorValueError: (a ValueError) if something is missing or mistyped; before any request.
-        :raises RevorConfigurationError: with ``cancel_on_kill``, if the connection says API v1, which cannot cancel;
-            before any request.
-        :raises RevorIdempotencyConflictError: if something else was sent under the same idempotency key.
-        :raises RevorNotFoundError: if Revor does not know the job that an earlier try created.
-        :raises RevorJobError: if the job failed and Revor says that trying again may help.
-        :raises RevorJobFailedError: if the job failed or was cancelled; the task fails without retries.
-        :raises RevorJobTimeoutError: if the job has not ended in time.
-        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        :param event: The event's payload.
+        :param not_ended: Returns what has not ended within a limit, in a sentence.
         """
-        try:
-            return self._execute(context, time.time())
-        except (Exception, AirflowTaskTimeout):
-            if self._memory:
-                self._memory.keep_job()
-            raise
-
-    def _execute(self, context: Context, began: float) -> dict[str, Any]:
-        job = self._send_once(context, began)
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="job_id", value=job.id)
-        if not job.ended:
-            wait_log = WaitLog(self.log, job_question(job.id))
-            if self.wait_for_completion:
-                wait_log.waiting(job.standing)
-            else:
-                self.log.info("%s", job.standing)
-            if job.begins_at and job.begins_at > began:
-                self.log.info("It begins %s.", from_now(job.begins_at))
-            if not self.wait_for_completion:
-                count_job(self.revor_conn_id, job)
-                return job.as_dict()
-            if self.deferrable:
-                self._defer(job, began, wait_log)
-            job = self._wait(job, began, wait_log)
-        found = self._conclude(context, job)
-        self.log.info("%s", job.ending)
-        return found
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """
-        Go on with what the trigger found.
-
-        :param event: The payload of :class:`.OutreachJobTrigger`.
-        :return: The job's dict.
-        :raises RevorError: as :meth:`execute` does.
-        :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
-        """
-        self._job_id = event["job_id"]
-        if self.cancel_on_kill and event["status"] in ("error", "execution_timeout", "timeout"):
-            self._memory_of(context, self._recipient()).keep_job()
         if event["status"] == "error":
-            raise error_from_dict(event["error"])
+            return error_from_dict(event["error"])
         if event["status"] == "execution_timeout":
-            raise AirflowTaskTimeout(self._not_ended_within(str(self.execution_timeout), event.get("reasons", ())))
-        if event["status"] == "timeout":
-            raise self._too_late(event.get("reasons", ()))
-        return self._conclude(context, job_from_dict(event["job"]))
+            return AirflowTaskTimeout(not_ended(str(self.execution_timeout)))
+        return self._too_late(not_ended)
 
-    def on_kill(self) -> None:
-        """Cancel the job, with ``cancel_on_kill`` and if a person has ended the task; else log that it goes on."""
-        if self._job_id is None:
-            return
-        if self.cancel_on_kill and self._task:
-            cancel_from_worker(self.revor_conn_id, [self._job_id], self._task, self.log)
-        else:
-            self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self._job_id)
-
-    @abstractmethod
-    def _recipient(self) -> dict[str, Any]:
-        """Return the recipient, after all that is to be sent was checked."""
-
-    def _person(self) -> Mapping[str, Any]:
-        """Return the recipient with all addresses that are known of the person, also those of other channels."""
-        return self._recipient()
-
-    @abstractmethod
-    def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:
-        """Create the job, or return the one that this key created."""
-
-    @abstractmethod
-    def _message(self) -> dict[str, Any]:
-        """Return all that is sent, apart from the interval."""
-
-    def _send_once(self, context: Context, began: float) -> OutreachJob:
-        """Return the job of this person: of this task and Dag run, or of this campaign."""
-        ti = context["ti"]
-        recipient = self._recipient()
-        if self._person() in Exclusion(self.exclude, expected=self._excludes):
-            self._skip(context, Skipped(EXCLUDED, "This person is in `exclude`: nothing is sent."))
-        campaign = Campaign(self.campaign, self._kind, context, self.log) if self._in_campaign else None
-        # "None", a template's nothing, would be one key for everyone and for ever.
-        own_key = not is_nothing(self.idempotency_key)
-        if own_key:
-            key = str(self.idempotency_key).strip()
-        else:
-            key = campaign.key(recipient) if campaign else task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
-        bounds = interval_bounds(self.min_channel_task_interval_seconds)
-        interval = bounds and fixed_choice(key, *bounds)
-        current = this_try(context, self.retries or 0, Try)
-        memory = self._memory_of(context, recipient)
-        in_campaign = PersonInCampaign(campaign, person_digest(recipient), memory) if campaign else None
-        if self.cancel_on_kill:
-            self._memory = memory
-        self._task = TaskXComs.of(context)
-
-        def get(job_id: str) -> OutreachJob:
-            self._job_id = job_id
-            return in_campaign.get(job_id, hook.get_outreach_job) if in_campaign else hook.get_outreach_job(job_id)
-
-        with RevorHook(self.revor_conn_id) as hook:
-            if self.cancel_on_kill:
-                hook.check_can_cancel()
-            sender = OutreachSender(
-                post=lambda attempt_key: self._send(hook, interval, attempt_key),
-                get=get,
-                key=key,
-                own_key=own_key,
-                message=[self._message(), interval],
-                conn_id=self.revor_conn_id,
-                memory=in_campaign or memory,
-                log=self.log,
-                version=hook.settings.api_version.value,
-                use_version=partial(setattr, hook, "api_version"),
-                cancel=hook.cancel_outreach_job if self.cancel_on_kill and self.wait_for_completion else None,
-                in_campaign=in_campaign is not None,
-            )
-            if in_campaign:
-                in_campaign.first = sender.first_attempt(current)
-            try:
-                sent = sender.send_once(current)
-            except RevorIdempotencyConflictError:
-                if campaign is None:
-                    raise
-                self._skip(context, campaign.conflict())
-        job, self._job_version = sent.job, sent.version
-        if in_campaign and (skipped := in_campaign.skipped(sent, current)):
-            self._skip(context, skipped)
-        if sent.outdated:
-            self.log.warning("Nothing is sent: %s. What it sent differs from what this task now holds.", job.label)
-        if self.wait_for_completion and (job.begins_at or began) > began + self.timeout:
-            self.log.warning("It is scheduled for %s: this try will not wait so long.", job.scheduled_at)
-        return job
-
-    def _memory_of(self, context: Context, recipient: Mapping[str, Any]) -> AttemptMemory:
-        ti = context["ti"]
-        name = digest("attempt", ti.dag_id, ti.run_id, ti.task_id, person(recipient))
-        return AttemptMemory(context, name, self.log)
-
-    def _skip(self, context: Context, skipped: Skipped) -> NoReturn:
-        if self.do_xcom_push:
-            # A summary of a mapped task counts it.
-            account_id = str(self.account_id) if self.account_id else None
-            row = skipped.row(Row(reference=skipped.job_id, account_id=account_id, channel=self._channel))
-            context["ti"].xcom_push(key="return_value", value=row.as_dict())
-        raise AirflowSkipException(skipped.reason)
-
-    def _wait(self, job: OutreachJob, began: float, wait_log: WaitLog) -> OutreachJob:
-        def look() -> OutreachJob:
-            # A new hook each time, so that a changed key is used.
-            with RevorHook.for_polling(self.revor_conn_id, self._job_version) as hook:
-                return hook.get_outreach_job(job.id)
-
-        ended = until_ended(job, look, poke_interval=self.poke_interval, deadline=began + self.timeout, log=wait_log)
-        if ended is None:
-            raise self._too_late(wait_log.reasons)
-        return ended
-
-    def _defer(self, job: OutreachJob, began: float, wait_log: WaitLog) -> NoReturn:
-        from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
-
-        now = time.time()
-        left, status = time_left(began + self.timeout - now, self.execution_timeout, now - began)
-        pause = job_pause(job, self.poke_interval, now)
-        wait_log.pausing(pause, now + left)
-        self.defer(
-            trigger=OutreachJobTrigger(
-                revor_conn_id=self.revor_conn_id,
-                job_id=job.id,
-                poke_interval=self.poke_interval,
-                first_poll_at=now + pause,
-                last_logged=wait_log.last_logged,
-                deadline=now + left,
-                deadline_status=status,
-                end_here=not self.end_on_worker and ends_in_triggerer(self, OutreachOperator),
-                push_xcoms=self.do_xcom_push,
-                api_version=self._job_version,
-                cancel_on_kill=self.cancel_on_kill,
-            ),
-            method_name="execute_complete",
-            timeout=deferral_timeout(left),
-        )
-
-    def _conclude(self, context: Context, job: OutreachJob) -> dict[str, Any]:
-        count_job(self.revor_conn_id, job)
-        self._note_end(context, job)
-        if job.failed:
-            if self.do_xcom_push:
-                # A summary of a mapped task counts it.
-                context["ti"].xcom_push(key="return_value", value=job.as_dict())
-            raise job.failure(self.revor_conn_id)
-        return job.as_dict()
-
-    def _note_end(self, context: Context, job: OutreachJob) -> None:
-        if not self._in_campaign or context.get("asset_state_store") is None:
-            return
-        campaign = Campaign(self.campaign, self._kind, context, self.log)
-        recipient = self._recipient()
-        recorded = self._memory_of(context, recipient).recall()
-        # While the task was deferred, its mapped list may have been generated again.
-        if recorded and recorded.job_id == job.id:
-            campaign.note_end(person_digest(recipient), recorded, End.of(job))
-            campaign.save()
-
-    def _not_ended_within(self, limit: str, reasons: Sequence[str]) -> str:
-        where = f"on connection {self.revor_conn_id!r}"
-        return " ".join([f"Outreach job {self._job_id} {where} did not end within {limit}.", *reasons])
-
-    def _too_late(self, reasons: Sequence[str]) -> RevorJobTimeoutError:
-        return RevorJobTimeoutError.of(
-            self._not_ended_within(f"{self.timeout:g} s", reasons),
-            "It goes on in Revor: another try of this task waits for the same job, and sends nothing twice.",
-        )
+    def _too_late(self, not_ended: Callable[[str], str]) -> RevorJobTimeoutError:
+        return RevorJobTimeoutError.of(not_ended(f"{self.timeout:g} s"), self._go_on)

@@ -1,124 +1,30 @@
-"""A task's part in a campaign: the common key, the ledger in an asset's state store, and who is skipped."""
+"""A task's part in a campaign: the common key, what the ledger says of somebody, and who is skipped."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_revor.api.answers import plain_text
 from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.campaign import CAMPAIGNS, CampaignLedger
-from airflow_provider_revor.exceptions import RevorNotFoundError, RevorValueError
+from airflow_provider_revor.exceptions import RevorNotFoundError
+from airflow_provider_revor.operators.ledger import ledger_store
 from airflow_provider_revor.rules.batch import End
-from airflow_provider_revor.rules.campaign import Entry, campaign_key, campaign_name, sender_digest, when
+from airflow_provider_revor.rules.campaign import Entry, Skipped, campaign_key, campaign_name, sender_digest, when
 from airflow_provider_revor.rules.outcomes import ALREADY_FAILED, ALREADY_WRITTEN_TO
 from airflow_provider_revor.rules.sending import Attempt
-from airflow_provider_revor.templates import is_known
-from airflow_provider_revor.version_compat import ASSET_STATE_STORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.providers.common.compat.sdk import Context
-    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from airflow_provider_revor.operators.sending import Memory, Sent
-    from airflow_provider_revor.rules.outcomes import Row
     from airflow_provider_revor.rules.sending import Try
     from airflow_provider_revor.version_compat import Log
-
-
-def check_campaign(campaign: Any, idempotency_key: Any = None) -> None:
-    """
-    Check the arguments of a task when its Dag is parsed.
-
-    :param campaign: The campaign; None for none.
-    :param idempotency_key: The author's own key; None for none.
-    :raises RevorValueError: (a ValueError) if they cannot be used.
-    """
-    if campaign is None:
-        return
-    if idempotency_key is not None:
-        raise RevorValueError("Give either campaign or idempotency_key: a campaign has a key of its own.")
-    if is_known(campaign) or _is_asset(campaign):
-        campaign_name(campaign)
-
-
-def with_ledger_inlet(campaign: Any, inlets: Any) -> list[Any]:
-    """
-    Return a task's inlets with the asset whose state store holds the ledger. None is needed below Airflow 3.3.
-
-    :param campaign: The campaign; None for none.
-    :param inlets: The inlets that the author gave.
-    """
-    # As Airflow's BaseOperator takes them.
-    listed = list(inlets) if isinstance(inlets, list | tuple) else [inlets] if inlets else []
-    if campaign is None or not ASSET_STATE_STORE:
-        return listed
-    asset = ledger_asset(campaign)
-    return listed if any(getattr(inlet, "name", None) == asset.name for inlet in listed) else [*listed, asset]
-
-
-def ledger_asset(campaign: Any) -> Any:
-    """
-    Return the asset whose state store holds a campaign's ledger.
-
-    :param campaign: The campaign: its own asset, if it is one; all those given by name have one in common, because a
-        template's name is not known when the Dag is parsed.
-    """
-    if _is_asset(campaign):
-        return campaign
-    from airflow.providers.common.compat.sdk import Asset
-
-    return Asset(CAMPAIGNS)
-
-
-def _is_asset(campaign: Any) -> bool:
-    return hasattr(campaign, "uri") and not isinstance(campaign, str)
-
-
-class MapsWithLedger:
-    """Give a mapped task of a campaign the asset with the ledger among its inlets."""
-
-    @classmethod
-    def partial(cls, **kwargs: Any) -> OperatorPartial:
-        """
-        Begin a mapped task; Airflow then expands it.
-
-        :param kwargs: The arguments that all of its instances have in common.
-        """
-        begun: OperatorPartial = super().partial(**kwargs)  # type: ignore[misc]
-        # Airflow takes default arguments for the operator's own parameters only when it makes the instances.
-        given: dict[str, Any] = {}
-        for owner in (begun.kwargs.get("dag"), begun.kwargs.get("task_group")):
-            given |= getattr(owner, "default_args", None) or {}
-        given |= (kwargs.get("default_args") or {}) | kwargs
-        begun.kwargs["inlets"] = with_ledger_inlet(given.get("campaign"), begun.kwargs.get("inlets"))
-        return begun
-
-
-class Skipped(NamedTuple):
-    """Somebody who is not written to: a code, a sentence, and the earlier message's job and time if they are known."""
-
-    code: str
-    reason: str
-    job_id: str | None = None
-    at: float | None = None
-
-    @property
-    def sent_at(self) -> str | None:
-        """When the earlier message was sent."""
-        return None if self.at is None else when(self.at)
-
-    def row(self, begun: Row) -> Row:
-        """
-        Return the row of the message that is skipped.
-
-        :param begun: What the row begins with.
-        """
-        return replace(begun, job_id=self.job_id, status="skipped", code=self.code, already_sent_at=self.sent_at)
 
 
 class Campaign:
@@ -143,7 +49,7 @@ class Campaign:
         self.ledger: CampaignLedger | None = None
         #: Whether the ledger says who was written to; else, keys alone decide.
         self.has_ledger = False
-        if (store := _store(campaign, context)) is not None:
+        if (store := ledger_store(campaign, context)) is not None:
             self.ledger = CampaignLedger(store, self.name, kind=kind, on_error=self._give_up)
             self.has_ledger = True
         else:
@@ -297,7 +203,7 @@ class PersonInCampaign:
         """
         earlier = self._earlier if self._is_earlier(job_id) else None
         if earlier and earlier.end:
-            return ended_job(job_id, earlier.end)
+            return earlier.end.as_job(job_id)
         try:
             return ask(job_id)
         except RevorNotFoundError:
@@ -343,25 +249,3 @@ class PersonInCampaign:
             if stays and stays.job_id == entry.job_id:
                 # Another task has sent it at the same moment, under the same key.
                 self._earlier = stays
-
-
-def ended_job(job_id: str, end: End) -> OutreachJob:
-    """
-    Return a job of which its end is known.
-
-    :param job_id: The job.
-    :param end: How it ended.
-    """
-    error = {"code": end.code, "retryable": end.retry_may_help} if end.status != "succeeded" else None
-    return OutreachJob(job_id, end.status, error=error)
-
-
-def _store(campaign: Any, context: Context) -> Any:
-    """Return the state store that holds a campaign's ledger; None if the task has none."""
-    stores = context.get("asset_state_store")
-    if stores is None:
-        return None
-    try:
-        return stores[ledger_asset(campaign)]
-    except KeyError:
-        return None

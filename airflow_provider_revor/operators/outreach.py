@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from airflow_provider_revor.api.accounts import Channel, is_nothing
 from airflow_provider_revor.api.checks import check_dispatch, check_post_like, recipient_of
 from airflow_provider_revor.exceptions import RevorValueError
-from airflow_provider_revor.operators.arguments import OutreachArgs
-from airflow_provider_revor.operators.base import OutreachOperator
+from airflow_provider_revor.operators.arguments import OutreachJobArgs
+from airflow_provider_revor.operators.job import OutreachJobOperator
 from airflow_provider_revor.rules.campaign import LIKES
 from airflow_provider_revor.templates import is_known
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.typing import Content, OrXCom, Recipient
 
 
-class OutreachDispatchOperator(OutreachOperator):
+class OutreachDispatchOperator(OutreachJobOperator):
     """
     Send a message to a person, once and only once, and wait until it has been sent.
 
@@ -75,7 +75,7 @@ class OutreachDispatchOperator(OutreachOperator):
     """
 
     template_fields: Sequence[str] = (
-        *OutreachOperator.template_fields,
+        *OutreachJobOperator.template_fields,
         "channel",
         "recipient",
         "content",
@@ -97,7 +97,7 @@ class OutreachDispatchOperator(OutreachOperator):
         recipient: OrXCom[Recipient],
         content: OrXCom[Content],
         metadata: OrXCom[Mapping[str, Any] | None] = None,
-        **kwargs: Unpack[OutreachArgs],
+        **kwargs: Unpack[OutreachJobArgs],
     ) -> None:
         super().__init__(account_id=account_id, **kwargs)
         check_dispatch(account_id, channel, recipient, content, metadata, known=is_known)
@@ -133,7 +133,7 @@ class OutreachDispatchOperator(OutreachOperator):
         )
 
 
-class LinkedInPostLikeOperator(OutreachOperator):
+class LinkedInPostLikeOperator(OutreachJobOperator):
     """
     Like at most one relevant recent post of a LinkedIn profile, once and only once, and wait for the result.
 
@@ -175,7 +175,7 @@ class LinkedInPostLikeOperator(OutreachOperator):
     _channel = Channel.LINKEDIN.value
 
     template_fields: Sequence[str] = (
-        *OutreachOperator.template_fields,
+        *OutreachJobOperator.template_fields,
         "profile_url",
         "content",
         "topic",
@@ -194,7 +194,7 @@ class LinkedInPostLikeOperator(OutreachOperator):
         account_id: OrXCom[str | None] = None,
         post_limit: OrXCom[int | str | None] = None,
         locale: OrXCom[str | None] = None,
-        **kwargs: Unpack[OutreachArgs],
+        **kwargs: Unpack[OutreachJobArgs],
     ) -> None:
         super().__init__(account_id=account_id, **kwargs)
         self.profile_url = profile_url

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from airflow_provider_revor.rules.outcomes import job_code
-
-if TYPE_CHECKING:
-    from airflow_provider_revor.api.jobs import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob
+from airflow_provider_revor.rules.outcomes import Row, job_code
 
 # Seconds. The pauses between two looks at one job grow up to this.
 LONGEST_POKE = 3600.0
@@ -37,6 +36,32 @@ class End(NamedTuple):
         :param job: A job that has ended.
         """
         return cls(job.status, job_code(job), job.retry_may_help)
+
+    @classmethod
+    def of_row(cls, row: Row) -> End:
+        """
+        Return the end of a message's job.
+
+        :param row: The row of a message whose job has ended.
+        """
+        return cls(row.status, row.code, row.retry_may_help)
+
+    def as_job(self, job_id: str) -> OutreachJob:
+        """
+        Return a job that has ended so.
+
+        :param job_id: The job.
+        """
+        error = {"code": self.code, "retryable": self.retry_may_help} if self.status != "succeeded" else None
+        return OutreachJob(job_id, self.status, error=error)
+
+    def in_row(self, row: Row) -> Row:
+        """
+        Return the row of a message whose job has ended so.
+
+        :param row: The row as it was before.
+        """
+        return replace(row, status=self.status, code=self.code, retry_may_help=self.retry_may_help)
 
 
 def pack(ends: Mapping[int, End]) -> list[list[Any]]:

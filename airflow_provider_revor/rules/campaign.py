@@ -11,13 +11,14 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.rules.batch import End
 from airflow_provider_revor.rules.keys import digest, person
+from airflow_provider_revor.rules.outcomes import Row
 from airflow_provider_revor.rules.sending import Attempt
 
 #: A message and a like are two things: one of each for each person and campaign.
@@ -81,6 +82,28 @@ class Entry:
         if self.struck or self.by == by or self.end is None:
             return False
         return self.end.status == "succeeded" or not (cleared or self.end.retry_may_help)
+
+
+class Skipped(NamedTuple):
+    """Somebody who is not written to: a code, a sentence, and the earlier message's job and time if they are known."""
+
+    code: str
+    reason: str
+    job_id: str | None = None
+    at: float | None = None
+
+    @property
+    def sent_at(self) -> str | None:
+        """When the earlier message was sent."""
+        return None if self.at is None else when(self.at)
+
+    def row(self, begun: Row) -> Row:
+        """
+        Return the row of the message that is skipped.
+
+        :param begun: What the row begins with.
+        """
+        return replace(begun, job_id=self.job_id, status="skipped", code=self.code, already_sent_at=self.sent_at)
 
 
 def when(moment: float) -> str:

@@ -165,6 +165,19 @@ def describe(summary: Mapping[str, Any]) -> str:
     return f"{sentence}. By code: {'; '.join(reasons)}." if reasons else f"{sentence}."
 
 
+def sent_before(rows: Iterable[Row]) -> str | None:
+    """
+    Return a sentence about those who are skipped because of an earlier message of the campaign; None if nobody is.
+
+    :param rows: The rows of all messages.
+    """
+    dates = sorted(row.already_sent_at for row in rows if row.already_sent_at)
+    if not dates:
+        return None
+    span = f"from {dates[0]} to {dates[-1]}"
+    return f"{len(dates):,} people are skipped: messages to them were sent in this campaign before, {span}."
+
+
 def progress(summary: Mapping[str, Any], of: str) -> str:
     """
     Return the counts in words.

@@ -125,6 +125,22 @@ class Try:
         return self.number == 1 and (not self.mapped or self.clears == 0)
 
 
+class BatchTry(Try):
+    """One try of a batch."""
+
+    def is_first_after(self, recorded: Attempt | None) -> bool:
+        """
+        Return whether this is the first try for this person since a person cleared the task.
+
+        The first try of the task after a clear may end before it comes to everyone: a later one goes on.
+
+        :param recorded: The attempt that an earlier try recorded.
+        """
+        if recorded is None or recorded.max_tries is None:
+            return Try.is_first_after(self, None)
+        return recorded.max_tries != self.max_tries or self.follows_a_kill(recorded)
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """

@@ -14,8 +14,8 @@ from outreach_tasks import EMAIL, LIKE, PROFILE, Assets, Store, both, context, d
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.campaign import CAMPAIGNS, LIKES, CampaignLedger, Entry, person_digest
 from airflow_provider_revor.endings import ends_in_triggerer
-from airflow_provider_revor.operators.base import OutreachOperator
 from airflow_provider_revor.operators.batch import OutreachBatchOperator
+from airflow_provider_revor.operators.job import OutreachJobOperator
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
 from airflow_provider_revor.version_compat import ASSET_STATE_STORE
 
@@ -499,5 +499,5 @@ def test_the_end_of_a_task_in_a_campaign_is_entered_by_a_worker(monkeypatch):
         plain = dispatch()
     with DAG("campaign_endings_2", schedule=None):
         campaign = dispatch(campaign="spring")
-    assert ends_in_triggerer(plain, OutreachOperator)
-    assert not ends_in_triggerer(campaign, OutreachOperator)
+    assert ends_in_triggerer(plain, OutreachJobOperator)
+    assert not ends_in_triggerer(campaign, OutreachJobOperator)

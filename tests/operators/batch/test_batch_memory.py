@@ -8,7 +8,7 @@ import logging
 import pytest
 from outreach_tasks import Store
 
-from airflow_provider_revor.operators.memory import BatchMemory
+from airflow_provider_revor.operators.batch.memory import BatchMemory
 from airflow_provider_revor.rules.batch import End
 from airflow_provider_revor.rules.sending import Attempt
 

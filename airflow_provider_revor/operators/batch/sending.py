@@ -25,19 +25,20 @@ from airflow_provider_revor.exceptions import (
     RevorTransientError,
     RevorValueError,
 )
-from airflow_provider_revor.operators.campaign import PersonInCampaign, ended_job
+from airflow_provider_revor.operators.batch.memory import OfOnePerson
+from airflow_provider_revor.operators.campaign import PersonInCampaign
 from airflow_provider_revor.operators.sending import OutreachSender
 from airflow_provider_revor.progress import ProgressLog
 from airflow_provider_revor.rules.keys import digest
 from airflow_provider_revor.rules.outcomes import Row, job_code
 from airflow_provider_revor.rules.pacing import Pace
-from airflow_provider_revor.rules.sending import Attempt, Try
 
 if TYPE_CHECKING:
     from airflow_provider_revor.hooks.revor import RevorHook
+    from airflow_provider_revor.operators.batch.memory import BatchMemory
     from airflow_provider_revor.operators.campaign import Campaign
-    from airflow_provider_revor.operators.memory import BatchMemory
-    from airflow_provider_revor.rules.messages import Batch, Message
+    from airflow_provider_revor.rules.messages import Message
+    from airflow_provider_revor.rules.sending import Attempt, BatchTry
     from airflow_provider_revor.version_compat import Log
 
 T = TypeVar("T")
@@ -57,22 +58,6 @@ _LONGEST_WAIT = 600.0
 _SAVE_EVERY, _SAVE_BEFORE = 5.0, 5.0
 # Seconds between two writes of a campaign's ledger, each of which may be 512 requests to Airflow's API server.
 _ENTER_EVERY = 300.0
-
-
-class BatchTry(Try):
-    """One try of a batch."""
-
-    def is_first_after(self, recorded: Attempt | None) -> bool:
-        """
-        Return whether this is the first try for this person since a person cleared the task.
-
-        The first try of the task after a clear may end before it comes to everyone: a later one goes on.
-
-        :param recorded: The attempt that an earlier try recorded.
-        """
-        if recorded is None or recorded.max_tries is None:
-            return Try.is_first_after(self, None)
-        return recorded.max_tries != self.max_tries or self.follows_a_kill(recorded)
 
 
 class BatchSender:
@@ -180,7 +165,7 @@ class BatchSender:
     def _send_one(self, message: Message) -> Row:
         name = digest(message.key)
         recorded, end = self._memory.recall(name), self._memory.end_of(name)
-        body, memory, in_campaign = message.body, _OfOnePerson(self._memory, name), None
+        body, memory, in_campaign = message.body, OfOnePerson(self._memory, name), None
         if self._campaign:
             in_campaign = PersonInCampaign(self._campaign, message.who, memory, at_once=False)
             in_campaign.first = self._first_attempt(message)
@@ -201,7 +186,7 @@ class BatchSender:
         def get(job_id: str) -> OutreachJob:
             if recorded and recorded.job_id == job_id:
                 if end:
-                    return ended_job(job_id, end)
+                    return end.as_job(job_id)
                 if self._waits and not self._try.is_first_after(recorded):
                     # An earlier try crashed. Whoever is left is sent to first; the wait learns how this one stands.
                     return OutreachJob(job_id, "queued")
@@ -302,49 +287,9 @@ class BatchSender:
                 self.rows[position] = self._campaign.skipped(row.job_id, entry.at, row.status).row(row)
 
 
-class _OfOnePerson:
-    """The memory of a batch, as the rule of sending uses it for one person."""
-
-    def __init__(self, memory: BatchMemory, name: str) -> None:
-        self._memory = memory
-        self._name = name
-
-    def recall(self) -> Attempt | None:
-        """Return the latest attempt that was recorded; None if there is none."""
-        return self._memory.recall(self._name)
-
-    def keep(self, attempt: Attempt) -> None:
-        """
-        Record an attempt.
-
-        :param attempt: The latest one.
-        """
-        self._memory.keep(attempt)
-
-
 def _content(message: Message) -> list[Any]:
     """Return all that is sent; only a digest of it is kept."""
     return [{key: value for key, value in message.body.items() if key != "reference"}, message.row.interval]
-
-
-def already_reached(
-    batch: Batch, campaign: Campaign, memory: BatchMemory, this_try: BatchTry, *, previews: bool = False
-) -> dict[int, Row]:
-    """
-    Return the rows of those whom the campaign's ledger alone tells to skip, by position.
-
-    :param batch: The messages.
-    :param campaign: The campaign.
-    :param memory: What this task has recorded.
-    :param this_try: The try.
-    :param previews: Whether nothing is sent, as for :meth:`.Campaign.settled`. Default: False.
-    """
-    rows = {}
-    for message in batch.messages:
-        recorded = memory.recall(digest(message.key))
-        if skipped := campaign.settled(message.who, recorded, cleared=this_try.follows_clear, previews=previews):
-            rows[message.position] = skipped.row(message.row)
-    return rows
 
 
 def _scheduled_at(job: OutreachJob) -> str | None:

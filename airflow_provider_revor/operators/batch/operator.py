@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Unpack
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_revor.api.checks import interval_bounds
-from airflow_provider_revor.exceptions import (
-    RevorBatchError,
-    RevorBatchFailedError,
-    RevorError,
-    RevorJobTimeoutError,
-    RevorValueError,
-    error_from_dict,
-)
-from airflow_provider_revor.failures import ExplainsFailures
+from airflow_provider_revor.exceptions import RevorBatchError, RevorBatchFailedError, RevorError, RevorValueError
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.metrics import count_messages
-from airflow_provider_revor.operators.batch_sending import BatchSender, BatchTry, already_reached
-from airflow_provider_revor.operators.campaign import Campaign, MapsWithLedger, check_campaign, with_ledger_inlet
+from airflow_provider_revor.operators.arguments import Interval, OutreachArgs
+from airflow_provider_revor.operators.base import OutreachOperator
+from airflow_provider_revor.operators.batch.campaign import already_reached, note_ends
+from airflow_provider_revor.operators.batch.memory import BatchMemory
+from airflow_provider_revor.operators.batch.sending import BatchSender
 from airflow_provider_revor.operators.killing import cancel_from_worker
-from airflow_provider_revor.operators.memory import BatchMemory
 from airflow_provider_revor.operators.sending import this_try
 from airflow_provider_revor.progress import in_words
-from airflow_provider_revor.rules.batch import End, unpack
-from airflow_provider_revor.rules.campaign import MESSAGES, campaign_name
-from airflow_provider_revor.rules.exclusion import Exclusion
-from airflow_provider_revor.rules.keys import digest
+from airflow_provider_revor.rules.batch import unpack
+from airflow_provider_revor.rules.campaign import campaign_name
 from airflow_provider_revor.rules.messages import read_messages, rows_of
 from airflow_provider_revor.rules.outcomes import (
     MaxFailed,
@@ -40,26 +29,24 @@ from airflow_provider_revor.rules.outcomes import (
     by_urgency,
     check_max_failed,
     describe,
+    sent_before,
     summarize,
     verdict,
 )
-from airflow_provider_revor.rules.pauses import deferral_timeout, seconds, time_left
+from airflow_provider_revor.rules.pauses import deferral_timeout, time_left
 from airflow_provider_revor.rules.preview import preview
-from airflow_provider_revor.templates import is_known
+from airflow_provider_revor.rules.sending import BatchTry
 from airflow_provider_revor.triggers.batch import ENDED, JOBS
 from airflow_provider_revor.triggers.xcoms import TaskXComs
-from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-    from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
-    from airflow_provider_revor.operators.arguments import CampaignArg, Exclude, Interval
     from airflow_provider_revor.rules.messages import Batch, Message
     from airflow_provider_revor.typing import OrXCom, OutreachMessage
 
 
-class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOperator):
+class OutreachBatchOperator(OutreachOperator):
     """
     Send messages to many people, each once and only once, and wait in one trigger until all have been sent.
 
@@ -112,73 +99,35 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if an argument cannot be used.
     """
 
-    template_fields: Sequence[str] = (
-        "revor_conn_id",
-        "messages",
-        "min_channel_task_interval_seconds",
-        "campaign",
-        "exclude",
-    )
+    template_fields: Sequence[str] = (*OutreachOperator.template_fields, "messages")
     template_fields_renderers: ClassVar[dict[str, str]] = {"messages": "json"}
-    ui_color = "#e6ddf7"
 
     # Templated: another task's output until it is rendered.
     messages: Any
-    revor_conn_id: Any
-    campaign: Any
-    exclude: Any
 
-    if TYPE_CHECKING:
-
-        @property
-        def output(self) -> PlainXComArg:
-            """Airflow declares an ``XComArg``, for which type checkers reject ``output["jobs"]``."""
+    _go_on = "They go on in Revor: another try of this task waits for them, and sends nothing twice."
 
     def __init__(
         self,
         *,
         messages: OrXCom[Sequence[OutreachMessage]],
         min_channel_task_interval_seconds: Interval = (180, 360),
-        campaign: CampaignArg = None,
-        exclude: Exclude = None,
         on_invalid: Literal["fail", "skip"] = "fail",
         max_failed: MaxFailed = 0,
         preview: bool = False,
-        revor_conn_id: OrXCom[str] = "revor_default",
-        wait_for_completion: bool = True,
-        poke_interval: timedelta | float = 60.0,
         max_requests_per_minute: float = 60.0,
-        timeout: timedelta | float | None = None,
-        cancel_on_kill: bool = False,
-        **kwargs: Unpack[BaseOperatorArgs],
+        **kwargs: Unpack[OutreachArgs],
     ) -> None:
-        check_campaign(campaign)
-        super().__init__(**kwargs)
-        self.inlets = with_ledger_inlet(campaign, self.inlets)
-        interval = min_channel_task_interval_seconds
-        if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
-            interval_bounds(interval)
+        super().__init__(min_channel_task_interval_seconds=min_channel_task_interval_seconds, **kwargs)
         if on_invalid not in ("fail", "skip"):
             raise RevorValueError(f"on_invalid={on_invalid!r}: use 'fail' or 'skip'.")
         if not max_requests_per_minute > 0:
             raise RevorValueError(f"max_requests_per_minute={max_requests_per_minute!r}: use a number above 0.")
         self.messages = messages
-        self.min_channel_task_interval_seconds = min_channel_task_interval_seconds
-        self.campaign = campaign
-        self.exclude = exclude
-        self._in_campaign = campaign is not None
-        self._excludes = exclude is not None
         self.on_invalid = on_invalid
         self.max_failed = check_max_failed(max_failed)
         self.preview = preview
-        self.revor_conn_id = revor_conn_id
-        self.wait_for_completion = wait_for_completion
-        self.poke_interval = seconds(poke_interval, "poke_interval")
         self.max_requests_per_minute = max_requests_per_minute
-        if timeout is None:
-            timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
-        self.timeout = seconds(timeout, "timeout")
-        self.cancel_on_kill = cancel_on_kill
         self._task: TaskXComs | None = None
         self._sender: BatchSender | None = None
 
@@ -203,8 +152,7 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
             self.log.warning("Skipping invalid messages. %s", batch.told_problems())
         current = this_try(context, self.retries or 0, BatchTry)
         memory = BatchMemory(context, self.log)
-        campaign = Campaign(self.campaign, MESSAGES, context, self.log) if self._in_campaign else None
-        if campaign:
+        if campaign := self._campaign(context):
             batch = batch.without(already_reached(batch, campaign, memory, current, previews=self.preview))
         if self.preview:
             seen = preview(batch, began)
@@ -244,7 +192,8 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
         if not isinstance(jobs, list):
             raise RevorError.of(f"The XCom {JOBS!r} of this task is gone.", "Try again: nothing is sent twice.")
         ends = unpack(event["ends"])
-        rows = [_ended(Row.from_dict(job), ends.get(position)) for position, job in enumerate(jobs)]
+        rows = [Row.from_dict(job) for job in jobs]
+        rows = [ends[position].in_row(row) if position in ends else row for position, row in enumerate(rows)]
         memory = BatchMemory(context, self.log)
         memory.keep_ends({rows[position].job_id or "": end for position, end in ends.items()})
         self._note_ends(context, memory, rows)
@@ -254,13 +203,7 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
         summary = self._push(context, rows)
         if event["status"] == "error":
             self.log.info("%s", describe(summary))
-            raise error_from_dict(event["error"])
-        if event["status"] == "execution_timeout":
-            raise AirflowTaskTimeout(f"Not all jobs have ended within {self.execution_timeout}: {describe(summary)}")
-        raise RevorJobTimeoutError.of(
-            f"Not all jobs have ended within {self.timeout:g} s: {describe(summary)}",
-            "They go on in Revor: another try of this task waits for them, and sends nothing twice.",
-        )
+        raise self._why_not_ended(event, lambda limit: f"Not all jobs have ended within {limit}: {describe(summary)}")
 
     def on_kill(self) -> None:
         """Cancel the jobs, with ``cancel_on_kill`` and if a person has ended the task; else log that they go on."""
@@ -282,15 +225,14 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
             run_id=ti.run_id,
             task_id=ti.task_id,
             campaign=campaign_name(self.campaign) if self._in_campaign else None,
-            exclude=Exclusion(self.exclude, expected=self._excludes),
+            exclude=self._exclusion(),
             bounds=interval_bounds(self.min_channel_task_interval_seconds),
         )
 
     def _note_ends(
         self, context: Context, memory: BatchMemory, rows: Sequence[Row], messages: Sequence[Message] | None = None
     ) -> None:
-        """Enter how jobs ended in the campaign's ledger, so that nobody has to ask Revor for it."""
-        if not self._in_campaign or context.get("asset_state_store") is None:
+        if not (campaign := self._campaign_to_note(context)):
             return
         if messages is None:
             try:
@@ -298,13 +240,7 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
             except RevorValueError:
                 # The list was generated again while the task was deferred.
                 return
-        campaign = Campaign(self.campaign, MESSAGES, context, self.log)
-        ended = {row.job_id: row for row in rows if row.job_id and row.outcome in ("sent", "failed")}
-        for message in messages:
-            recorded = memory.recall(digest(message.key))
-            if recorded and (row := ended.get(recorded.job_id or "")):
-                campaign.note_end(message.who, recorded, End(row.status, row.code, row.retry_may_help))
-        campaign.save()
+        note_ends(messages, rows, campaign, memory)
 
     def _defer(self, context: Context, rows: Sequence[Row], began: float) -> NoReturn:
         from airflow_provider_revor.triggers.batch import OutreachBatchTrigger
@@ -344,13 +280,8 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
         if not rows:
             self.log.warning("The list of messages is empty: nothing is sent.")
             return summary
-        if dates := sorted(row.already_sent_at for row in rows if row.already_sent_at):
-            self.log.info(
-                "%s people are skipped: messages to them were sent in this campaign before, from %s to %s.",
-                f"{len(dates):,}",
-                dates[0],
-                dates[-1],
-            )
+        if before := sent_before(rows):
+            self.log.info("%s", before)
         if why:
             cls = RevorBatchError if retry_may_help else RevorBatchFailedError
             again = "A retry sends some of them again." if retry_may_help else "Fix the causes, then clear the task."
@@ -364,9 +295,3 @@ class OutreachBatchOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, B
         context["ti"].xcom_push(key=JOBS, value=[row.as_dict() for row in rows])
         context["ti"].xcom_push(key="return_value", value=summary)
         return summary
-
-
-def _ended(row: Row, end: End | None) -> Row:
-    if end is None:
-        return row
-    return replace(row, status=end.status, code=end.code, retry_may_help=end.retry_may_help)

@@ -1,0 +1,289 @@
+"""Base class of the operators that make one job: one for each person, task and Dag run; and the wait for its end."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTaskTimeout, conf
+
+from airflow_provider_revor.api.accounts import is_nothing
+from airflow_provider_revor.api.checks import interval_bounds
+from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict
+from airflow_provider_revor.endings import ends_in_triggerer
+from airflow_provider_revor.exceptions import RevorIdempotencyConflictError, RevorValueError
+from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.metrics import count_job
+from airflow_provider_revor.operators.arguments import Interval, OutreachArgs
+from airflow_provider_revor.operators.base import OutreachOperator
+from airflow_provider_revor.operators.campaign import PersonInCampaign
+from airflow_provider_revor.operators.killing import cancel_from_worker
+from airflow_provider_revor.operators.memory import AttemptMemory
+from airflow_provider_revor.operators.sending import OutreachSender, this_try
+from airflow_provider_revor.operators.waiting import until_ended
+from airflow_provider_revor.progress import WaitLog, from_now, job_question
+from airflow_provider_revor.rules.batch import End
+from airflow_provider_revor.rules.campaign import Skipped
+from airflow_provider_revor.rules.exclusion import person_digest
+from airflow_provider_revor.rules.keys import fixed_choice, task_key
+from airflow_provider_revor.rules.outcomes import EXCLUDED, Row
+from airflow_provider_revor.rules.pauses import deferral_timeout, job_pause, time_left
+from airflow_provider_revor.rules.sending import Try
+from airflow_provider_revor.triggers.xcoms import TaskXComs
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_revor.typing import OrXCom
+
+
+class OutreachJobOperator(OutreachOperator):
+    """Base class of the operators that make one job and wait for its end; see the subclasses for arguments."""
+
+    template_fields: Sequence[str] = (*OutreachOperator.template_fields, "account_id", "idempotency_key")
+
+    # Templated: another task's output until it is rendered.
+    account_id: Any
+
+    _channel: Any
+    _go_on = "It goes on in Revor: another try of this task waits for the same job, and sends nothing twice."
+
+    def __init__(
+        self,
+        *,
+        account_id: OrXCom[str | None] = None,
+        min_channel_task_interval_seconds: Interval = None,
+        idempotency_key: OrXCom[str | None] = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_on_worker: bool = False,
+        **kwargs: Unpack[OutreachArgs],
+    ) -> None:
+        super().__init__(min_channel_task_interval_seconds=min_channel_task_interval_seconds, **kwargs)
+        if self._in_campaign and idempotency_key is not None:
+            raise RevorValueError("Give either campaign or idempotency_key: a campaign has a key of its own.")
+        self.account_id = account_id
+        self.idempotency_key = idempotency_key
+        self.deferrable = deferrable
+        self.end_on_worker = end_on_worker
+        self._job_id: str | None = None
+        self._job_version: str | None = None
+        self._task: TaskXComs | None = None
+        #: The record of the job, which says whether a clear cancels it.
+        self._memory: AttemptMemory | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Send, or find the job of what an earlier try sent, and wait for its end.
+
+        :return: The job's dict.
+        :raises AirflowSkipException: if the person is in ``exclude``, or was already written to in the campaign.
+        :raises RevorValueError: (a ValueError) if something is missing or mistyped; before any request.
+        :raises RevorConfigurationError: with ``cancel_on_kill``, if the connection says API v1, which cannot cancel;
+            before any request.
+        :raises RevorIdempotencyConflictError: if something else was sent under the same idempotency key.
+        :raises RevorNotFoundError: if Revor does not know the job that an earlier try created.
+        :raises RevorJobError: if the job failed and Revor says that trying again may help.
+        :raises RevorJobFailedError: if the job failed or was cancelled; the task fails without retries.
+        :raises RevorJobTimeoutError: if the job has not ended in time.
+        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        """
+        try:
+            return self._execute(context, time.time())
+        except (Exception, AirflowTaskTimeout):
+            if self._memory:
+                self._memory.keep_job()
+            raise
+
+    def _execute(self, context: Context, began: float) -> dict[str, Any]:
+        job = self._send_once(context, began)
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="job_id", value=job.id)
+        if not job.ended:
+            wait_log = WaitLog(self.log, job_question(job.id))
+            if self.wait_for_completion:
+                wait_log.waiting(job.standing)
+            else:
+                self.log.info("%s", job.standing)
+            if job.begins_at and job.begins_at > began:
+                self.log.info("It begins %s.", from_now(job.begins_at))
+            if not self.wait_for_completion:
+                count_job(self.revor_conn_id, job)
+                return job.as_dict()
+            if self.deferrable:
+                self._defer(job, began, wait_log)
+            job = self._wait(job, began, wait_log)
+        found = self._conclude(context, job)
+        self.log.info("%s", job.ending)
+        return found
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """
+        Go on with what the trigger found.
+
+        :param event: The payload of :class:`.OutreachJobTrigger`.
+        :return: The job's dict.
+        :raises RevorError: as :meth:`execute` does.
+        :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
+        """
+        self._job_id = event["job_id"]
+        if self.cancel_on_kill and event["status"] in ("error", "execution_timeout", "timeout"):
+            AttemptMemory.of_person(self._recipient(), context, self.log).keep_job()
+        if event["status"] != "success":
+            raise self._why_not_ended(event, partial(self._not_ended_within, reasons=event.get("reasons", ())))
+        return self._conclude(context, job_from_dict(event["job"]))
+
+    def on_kill(self) -> None:
+        """Cancel the job, with ``cancel_on_kill`` and if a person has ended the task; else log that it goes on."""
+        if self._job_id is None:
+            return
+        if self.cancel_on_kill and self._task:
+            cancel_from_worker(self.revor_conn_id, [self._job_id], self._task, self.log)
+        else:
+            self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self._job_id)
+
+    @abstractmethod
+    def _recipient(self) -> dict[str, Any]:
+        """Return the recipient, after all that is to be sent was checked."""
+
+    def _person(self) -> Mapping[str, Any]:
+        """Return the recipient with all addresses that are known of the person, also those of other channels."""
+        return self._recipient()
+
+    @abstractmethod
+    def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:
+        """Create the job, or return the one that this key created."""
+
+    @abstractmethod
+    def _message(self) -> dict[str, Any]:
+        """Return all that is sent, apart from the interval."""
+
+    def _send_once(self, context: Context, began: float) -> OutreachJob:
+        """Return the job of this person: of this task and Dag run, or of this campaign."""
+        ti = context["ti"]
+        recipient = self._recipient()
+        if self._person() in self._exclusion():
+            self._skip(context, Skipped(EXCLUDED, "This person is in `exclude`: nothing is sent."))
+        campaign = self._campaign(context)
+        # "None", a template's nothing, would be one key for everyone and for ever.
+        own_key = not is_nothing(self.idempotency_key)
+        if own_key:
+            key = str(self.idempotency_key).strip()
+        else:
+            key = campaign.key(recipient) if campaign else task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
+        bounds = interval_bounds(self.min_channel_task_interval_seconds)
+        interval = bounds and fixed_choice(key, *bounds)
+        current = this_try(context, self.retries or 0, Try)
+        memory = AttemptMemory.of_person(recipient, context, self.log)
+        in_campaign = PersonInCampaign(campaign, person_digest(recipient), memory) if campaign else None
+        if self.cancel_on_kill:
+            self._memory = memory
+        self._task = TaskXComs.of(context)
+
+        def get(job_id: str) -> OutreachJob:
+            self._job_id = job_id
+            return in_campaign.get(job_id, hook.get_outreach_job) if in_campaign else hook.get_outreach_job(job_id)
+
+        with RevorHook(self.revor_conn_id) as hook:
+            if self.cancel_on_kill:
+                hook.check_can_cancel()
+            sender = OutreachSender(
+                post=lambda attempt_key: self._send(hook, interval, attempt_key),
+                get=get,
+                key=key,
+                own_key=own_key,
+                message=[self._message(), interval],
+                conn_id=self.revor_conn_id,
+                memory=in_campaign or memory,
+                log=self.log,
+                version=hook.settings.api_version.value,
+                use_version=partial(setattr, hook, "api_version"),
+                cancel=hook.cancel_outreach_job if self.cancel_on_kill and self.wait_for_completion else None,
+                in_campaign=in_campaign is not None,
+            )
+            if in_campaign:
+                in_campaign.first = sender.first_attempt(current)
+            try:
+                sent = sender.send_once(current)
+            except RevorIdempotencyConflictError:
+                if campaign is None:
+                    raise
+                self._skip(context, campaign.conflict())
+        job, self._job_version = sent.job, sent.version
+        if in_campaign and (skipped := in_campaign.skipped(sent, current)):
+            self._skip(context, skipped)
+        if sent.outdated:
+            self.log.warning("Nothing is sent: %s. What it sent differs from what this task now holds.", job.label)
+        if self.wait_for_completion and (job.begins_at or began) > began + self.timeout:
+            self.log.warning("It is scheduled for %s: this try will not wait so long.", job.scheduled_at)
+        return job
+
+    def _skip(self, context: Context, skipped: Skipped) -> NoReturn:
+        if self.do_xcom_push:
+            # A summary of a mapped task counts it.
+            account_id = str(self.account_id) if self.account_id else None
+            row = skipped.row(Row(reference=skipped.job_id, account_id=account_id, channel=self._channel))
+            context["ti"].xcom_push(key="return_value", value=row.as_dict())
+        raise AirflowSkipException(skipped.reason)
+
+    def _wait(self, job: OutreachJob, began: float, wait_log: WaitLog) -> OutreachJob:
+        def look() -> OutreachJob:
+            # A new hook each time, so that a changed key is used.
+            with RevorHook.for_polling(self.revor_conn_id, self._job_version) as hook:
+                return hook.get_outreach_job(job.id)
+
+        ended = until_ended(job, look, poke_interval=self.poke_interval, deadline=began + self.timeout, log=wait_log)
+        if ended is None:
+            raise self._too_late(partial(self._not_ended_within, reasons=wait_log.reasons))
+        return ended
+
+    def _defer(self, job: OutreachJob, began: float, wait_log: WaitLog) -> NoReturn:
+        from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
+
+        now = time.time()
+        left, status = time_left(began + self.timeout - now, self.execution_timeout, now - began)
+        pause = job_pause(job, self.poke_interval, now)
+        wait_log.pausing(pause, now + left)
+        self.defer(
+            trigger=OutreachJobTrigger(
+                revor_conn_id=self.revor_conn_id,
+                job_id=job.id,
+                poke_interval=self.poke_interval,
+                first_poll_at=now + pause,
+                last_logged=wait_log.last_logged,
+                deadline=now + left,
+                deadline_status=status,
+                end_here=not self.end_on_worker and ends_in_triggerer(self, OutreachJobOperator),
+                push_xcoms=self.do_xcom_push,
+                api_version=self._job_version,
+                cancel_on_kill=self.cancel_on_kill,
+            ),
+            method_name="execute_complete",
+            timeout=deferral_timeout(left),
+        )
+
+    def _conclude(self, context: Context, job: OutreachJob) -> dict[str, Any]:
+        count_job(self.revor_conn_id, job)
+        self._note_end(context, job)
+        if job.failed:
+            if self.do_xcom_push:
+                # A summary of a mapped task counts it.
+                context["ti"].xcom_push(key="return_value", value=job.as_dict())
+            raise job.failure(self.revor_conn_id)
+        return job.as_dict()
+
+    def _note_end(self, context: Context, job: OutreachJob) -> None:
+        if not (campaign := self._campaign_to_note(context)):
+            return
+        recipient = self._recipient()
+        recorded = AttemptMemory.of_person(recipient, context, self.log).recall()
+        # While the task was deferred, its mapped list may have been generated again.
+        if recorded and recorded.job_id == job.id:
+            campaign.note_end(person_digest(recipient), recorded, End.of(job))
+            campaign.save()
+
+    def _not_ended_within(self, limit: str, reasons: Sequence[str]) -> str:
+        where = f"on connection {self.revor_conn_id!r}"
+        return " ".join([f"Outreach job {self._job_id} {where} did not end within {limit}.", *reasons])
