@@ -183,3 +183,12 @@ def filter_sendable(accounts: list[ConnectAccount], sendable: bool | str | None)
     """
     wanted = parse_flag("sendable", sendable)
     return [account for account in accounts if wanted in (None, account.sendable)]
+
+
+def counted(number: int) -> str:
+    """
+    Return a number of Connect accounts in words.
+
+    :param number: How many.
+    """
+    return f"{number} Connect account" if number == 1 else f"{number} Connect accounts"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_revor.api.accounts import (
     Channel,
     ConnectAccount,
+    counted,
     filter_sendable,
     list_request,
     parse_channel,
@@ -205,7 +206,7 @@ class RevorHook(OutreachMethods):
             except RevorError as e:
                 return False, str(e)
             sendable, credits_left = sum(account.sendable for account in accounts), hook._credits_left()
-        return True, f"Revor answers: {len(accounts)} Connect accounts, {sendable} of them can send.{credits_left}"
+        return True, f"Revor answers: {counted(len(accounts))}, {sendable} of them can send.{credits_left}"
 
     def _credits_left(self) -> str:
         if self.settings.api_version is ApiVersion.V1:

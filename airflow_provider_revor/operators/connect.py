@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_revor.api.accounts import Channel, ConnectAccount, parse_channel, parse_flag
+from airflow_provider_revor.api.accounts import Channel, ConnectAccount, counted, parse_channel, parse_flag
 from airflow_provider_revor.api.answers import clean_id
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
@@ -93,6 +93,6 @@ class ListConnectAccountsOperator(ExplainsFailures, LinksToAccounts, BaseOperato
         known = [wanted] if wanted else list(Channel)
         new = [channel for channel in total if channel not in known]
         for channel in [*known, *new[:_MOST_NEW_CHANNELS]]:
-            self.log.info("%s: %d Connect accounts, %d can send", clean_id(channel), total[channel], sendable[channel])
+            self.log.info("%s: %s, %d can send", clean_id(channel), counted(total[channel]), sendable[channel])
         if len(new) > _MOST_NEW_CHANNELS:
             self.log.info("… and %d more channels", len(new) - _MOST_NEW_CHANNELS)

@@ -159,11 +159,18 @@ def test_a_field_that_cannot_be_used_is_named_as_the_form_does(connect, monkeypa
     assert test_of(monkeypatch, **fields) == (False, message)
 
 
-def test_it_counts_the_accounts(connect, monkeypatch):
+@pytest.mark.parametrize(
+    ("accounts", "told"),
+    [
+        pytest.param([item(), item(can_send=False)], "2 Connect accounts, 1 of them can send.", id="two"),
+        pytest.param([item()], "1 Connect account, 1 of them can send.", id="one"),
+    ],
+)
+def test_it_counts_the_accounts(connect, monkeypatch, accounts, told):
     connect()
-    with Peer(lambda method, path: send(http(200, listing(item(), item(can_send=False))))) as server:
+    with Peer(lambda method, path: send(http(200, listing(*accounts)))) as server:
         ok, message = test_of(monkeypatch, host=server.url)
-    assert (ok, message) == (True, "Revor answers: 2 Connect accounts, 1 of them can send.")
+    assert (ok, message) == (True, f"Revor answers: {told}")
 
 
 def test_messages_name_the_fields_as_the_form_does():

@@ -45,9 +45,9 @@ def test_it_logs_a_line_per_channel_and_nothing_personal(connect, requests_mock,
     lines = [record.getMessage() for record in caplog.records if record.name == "operator"]
     assert [line for line in lines if "outside" not in line] == [
         "email: 2 Connect accounts, 1 can send",
-        "linkedin: 1 Connect accounts, 1 can send",
+        "linkedin: 1 Connect account, 1 can send",
         "whatsapp: 0 Connect accounts, 0 can send",
-        "new: 1 Connect accounts, 1 can send",
+        "new: 1 Connect account, 1 can send",
     ]
     assert "ada@example.com" not in caplog.text
     assert "sk-revor-canary" not in caplog.text
@@ -60,7 +60,7 @@ def test_many_odd_channels_are_a_few_short_lines(connect, requests_mock, caplog,
     monkeypatch.setattr(ListConnectAccountsOperator, "log", logging.getLogger("operator"))
     with caplog.at_level(logging.INFO, "operator"):
         assert len(operator.execute({})) == 1_000
-    lines = [record.getMessage() for record in caplog.records if "Connect accounts" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "Connect account" in record.getMessage()]
     assert len(lines) == 3 + 10
     assert all(line.isprintable() and len(line) < 200 for line in lines)
     assert "and 990 more channels" in caplog.text
