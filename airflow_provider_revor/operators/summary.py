@@ -39,10 +39,12 @@ class OutreachSummaryOperator(ExplainsFailures, BaseOperator):
     fails, too.
 
     :param jobs: The jobs: the output of a mapped :class:`.OutreachDispatchOperator` or
-        :class:`.LinkedInPostLikeOperator`, or the XCom ``jobs`` of an :class:`.OutreachBatchOperator`. (templated)
+        :class:`.LinkedInPostLikeOperator`, or the XCom ``jobs`` of an :class:`.OutreachBatchOperator`. Mapped tasks
+        with ``do_xcom_push=False`` leave none, and look like tasks that sent nothing. (templated)
     :param expected: How many messages there should be, as a number or as the list that was mapped over. A task that
-        failed before Revor accepted its message leaves no job: this counts it, as ``no_job``. Default: None, as many as
-        there are jobs. (templated)
+        failed before Revor accepted its message, or did not run, leaves no job, so that without this nobody would miss
+        it: each that is missing counts as failed, with the code ``no_job``. Default: None, as many as there are jobs.
+        (templated)
     :param max_failed: How many may fail: a number, or a share such as 0.1 of those that were not skipped. Default: 0.
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if an argument cannot be used.
     """
@@ -83,10 +85,10 @@ class OutreachSummaryOperator(ExplainsFailures, BaseOperator):
         summary = summarize(rows)
         context["ti"].xcom_push(key="return_value", value=summary)
         if why := verdict(summary, self.max_failed):
-            raise RevorBatchFailedError.of(
-                f"{why[0].upper()}{why[1:]}: {describe(summary)}",
-                "Fix the causes, then clear the tasks that send; or allow for more with max_failed.",
-            )
+            advice = "Fix the causes, then clear the tasks that send; or allow for more with max_failed."
+            if not any(row.job_id or row.status == "skipped" for row in rows):
+                advice = f"No task has left a job; with do_xcom_push=False, none can. {advice}"
+            raise RevorBatchFailedError.of(f"{why[0].upper()}{why[1:]}: {describe(summary)}", advice)
         self.log.info("%s", describe(summary))
         return summary
 

@@ -49,6 +49,17 @@ def test_what_turns_the_run_red(jobs, arguments, reason):
     assert not pushed["return_value"]["sent"] or pushed["return_value"]["failed"]
 
 
+@pytest.mark.parametrize("jobs", [None, [], [None, None]])
+@pytest.mark.parametrize("expected", [None, 2])
+def test_where_no_task_has_left_a_job_the_advice_names_the_xcoms(jobs, expected):
+    """As with ``do_xcom_push=False``, which looks like tasks that sent nothing."""
+    with pytest.raises(e.RevorBatchFailedError, match="No task has left a job; with do_xcom_push=False, none can"):
+        summarize(jobs, expected=expected)
+    with pytest.raises(e.RevorBatchFailedError) as failed:
+        summarize([BUSY], expected=expected)
+    assert "do_xcom_push" not in str(failed.value)
+
+
 def test_the_rows_of_a_batch_are_counted_with_their_references():
     rows = [Row("crm-1", "acc_1", "email", "job_1", "succeeded"), Row("crm-2", status="failed", code="busy")]
     summary = summarize([row.as_dict() for row in rows], max_failed=1)
