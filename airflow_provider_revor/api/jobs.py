@@ -172,7 +172,7 @@ class OutreachJob:
             reason,
             f"Trying again as it is will not help: {self._remedy} Then clear the task that created the job: it sends "
             "again. Up to Airflow 3.2, only the same message can be sent again; a corrected one takes an "
-            "`idempotency_key` of its own.",
+            "`idempotency_key`, or a campaign, of its own.",
             action,
             code=code,
         )

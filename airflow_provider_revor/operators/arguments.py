@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.typing import OrXCom
 
 Interval: TypeAlias = "OrXCom[int | str | Sequence[int | str | XComArg] | None]"
-CampaignArg: TypeAlias = "OrXCom[str | Asset | None]"
+CampaignArg: TypeAlias = "OrXCom[str | int | Asset | None]"
 Exclude: TypeAlias = "OrXCom[Iterable[str | int | Mapping[str, Any] | None] | None]"
 
 

@@ -107,12 +107,24 @@ class Campaign:
             at,
         )
 
-    def conflict(self) -> Skipped:
-        """Return why somebody is skipped to whom another message was sent under the same key."""
+    def conflict(self, *, cleared: bool) -> Skipped:
+        """
+        Return why somebody is skipped to whom another message was sent under the same key.
+
+        :param cleared: Whether a person has cleared the task, and this is the first try since.
+        """
+        again = ""
+        if cleared:
+            # They may have corrected a message that failed. Another key, while the first message was sent after all,
+            # would be a second one.
+            again = (
+                " If it failed, clear this task with the message as it was, which sends it again; a corrected one "
+                "takes the ledger of Airflow 3.3+, or another campaign."
+            )
         return Skipped(
             ALREADY_WRITTEN_TO,
             f"Already written to in campaign {self.name!r}, with another message: nothing is sent. How that one ended "
-            "is not known here.",
+            f"is not known here.{again}",
         )
 
     def note_end(self, who: str, recorded: Attempt | None, end: End) -> None:

@@ -210,7 +210,7 @@ class OutreachJobOperator(OutreachOperator):
             except RevorIdempotencyConflictError:
                 if campaign is None:
                     raise
-                self._skip(context, campaign.conflict())
+                self._skip(context, campaign.conflict(cleared=current.follows_clear))
         job, self._job_version = sent.job, sent.version
         if in_campaign and (skipped := in_campaign.skipped(sent, current)):
             self._skip(context, skipped)

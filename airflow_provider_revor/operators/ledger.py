@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_revor.campaign import CAMPAIGNS
+from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.rules.campaign import campaign_name
-from airflow_provider_revor.templates import is_known
+from airflow_provider_revor.templates import is_literal
 from airflow_provider_revor.version_compat import ASSET_STATE_STORE
 
 if TYPE_CHECKING:
@@ -21,8 +22,15 @@ def check_campaign(campaign: Any) -> None:
     :param campaign: The campaign; None for none.
     :raises RevorValueError: (a ValueError) if it cannot be used.
     """
-    if campaign is not None and (is_known(campaign) or _is_asset(campaign)):
-        campaign_name(campaign)
+    if campaign is None or _is_known_late(campaign):
+        return
+    if not is_literal(campaign) and not _is_asset(campaign):
+        # Which asset an alias or a reference leads to, and so which ledger, is known to Airflow alone.
+        raise RevorValueError(
+            f"campaign is of the type {type(campaign).__name__}: use a name, or the Asset itself and no alias or "
+            'reference, as in Asset("spring").'
+        )
+    campaign_name(campaign)
 
 
 def with_ledger_inlet(campaign: Any, inlets: Any) -> list[Any]:
@@ -54,8 +62,16 @@ def ledger_asset(campaign: Any) -> Any:
     return Asset(CAMPAIGNS)
 
 
+def _is_known_late(campaign: Any) -> bool:
+    """Return whether it is another task's output, a template or a callable: known only when the task runs."""
+    is_template = isinstance(campaign, str) and not is_literal(campaign)
+    return is_template or hasattr(campaign, "resolve") or callable(campaign)
+
+
 def _is_asset(campaign: Any) -> bool:
-    return hasattr(campaign, "uri") and not isinstance(campaign, str)
+    from airflow.providers.common.compat.sdk import Asset
+
+    return isinstance(campaign, Asset)
 
 
 class MapsWithLedger:
@@ -68,6 +84,7 @@ class MapsWithLedger:
 
         :param kwargs: The arguments that all of its instances have in common.
         """
+        check_campaign(kwargs.get("campaign"))
         begun: OperatorPartial = super().partial(**kwargs)  # type: ignore[misc]
         # Airflow takes default arguments for the operator's own parameters only when it makes the instances.
         given: dict[str, Any] = {}

@@ -53,7 +53,8 @@ class OutreachDispatchOperator(OutreachJobOperator):
         channel; the task is skipped, and its message says when the person was written to. On Airflow 3.3+ a ledger in
         the asset's state store keeps who was written to; up to 3.2, only Revor's memory of idempotency keys does. A
         message that failed is sent again in the first try after this task was cleared, or if Revor says that trying
-        again may help. Not with ``idempotency_key``. Default: None. (templated)
+        again may help; up to 3.2, only if it was not changed since. Not with ``idempotency_key``. Default: None.
+        (templated)
     :param exclude: People who must not be written to: a list of addresses, profile URLs, phones, in any spelling, or
         of what :func:`~airflow_provider_revor.campaign.person_digest` returned. The task is skipped. Default: None.
         (templated)

@@ -119,15 +119,22 @@ def campaign_name(campaign: Any) -> str:
     """
     Return a campaign's name.
 
-    :param campaign: A name, or an Airflow ``Asset``.
+    :param campaign: A name, which may be a whole number, or an Airflow ``Asset``.
     :raises RevorValueError: (a ValueError) if it has none. A template that renders to nothing is an error, too: without
         the campaign, everybody would be written to again.
     """
+    if isinstance(campaign, int) and not isinstance(campaign, bool):
+        # Native rendering makes a number of "5".
+        campaign = str(campaign)
     # A Dataset of Airflow 2 has a URI only.
     name = campaign if isinstance(campaign, str) else getattr(campaign, "name", None) or getattr(campaign, "uri", None)
     if is_nothing(name) or not isinstance(name, str):
-        given = "blank" if isinstance(campaign, str) else f"of the type {type(campaign).__name__}"
-        raise RevorValueError(f"campaign is {given}: use a name or an Asset.")
+        if isinstance(campaign, str):
+            raise RevorValueError("campaign is blank: use a name or an Asset.")
+        raise RevorValueError(
+            f"campaign is of the type {type(campaign).__name__}: use a name or an Asset. If it is a template that "
+            'renders to a native object, add a word to it, as in "wave-{{ params.wave }}".'
+        )
     # One name, whether its accents are characters of their own or not.
     name = unicodedata.normalize("NFC", name.strip())
     if len(name) > _LONGEST_NAME:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -72,6 +73,27 @@ class Row:
         if not self.waits:
             return None
         return OutreachJob(self.job_id or "", "scheduled", scheduled_at=self.scheduled_at).begins_at
+
+    def with_job(self, job: OutreachJob, api_version: str | None) -> Row:
+        """
+        Return the row of a message whose job is known.
+
+        :param job: The job.
+        :param api_version: The API version that it was made by; None if that is not known.
+        """
+        scheduled_at = job.scheduled_at
+        # By this machine's clock where Revor's differs: the trigger waits by it.
+        if job.clock_ahead and job.begins_at is not None:
+            scheduled_at = datetime.fromtimestamp(job.begins_at, UTC).isoformat()
+        return replace(
+            self,
+            job_id=job.id,
+            status=job.status,
+            code=job_code(job),
+            scheduled_at=scheduled_at,
+            retry_may_help=job.retry_may_help,
+            api_version=api_version,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON."""

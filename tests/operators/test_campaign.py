@@ -155,6 +155,32 @@ def test_a_changed_message_is_not_sent_to_who_was_written_to(ready, make):
     assert len(ready.jobs) == 1
 
 
+@pytest.mark.parametrize("make", [dispatch, lambda **kwargs: batch(["dana"], **kwargs)], ids=["dispatch", "batch"])
+def test_below_the_ledger_a_cleared_task_with_a_corrected_text_is_skipped_and_told_why(ready, make, caplog):
+    """Whether the first message failed is not known there, and another key might write to the person twice."""
+    ready.script_jobs("failed", error={"code": "no_mailbox", "retryable": False})
+    with pytest.raises((e.RevorJobFailedError, e.RevorBatchFailedError)):
+        make(campaign="spring").execute(context())
+    ready.advance(minutes=5)
+    changed = make(campaign="spring")
+    text = {"subject": "Hello", "text": "Corrected"}
+    if hasattr(changed, "messages"):
+        changed.messages = [{**one, "content": text} for one in changed.messages]
+        assert changed.execute(context(2))["by_code"] == {"already_written_to": 1}
+        assert "1 person: Already written to in campaign 'spring', with another message" in caplog.text
+        assert "If it failed, clear this task with the message as it was" in caplog.text
+    else:
+        changed.content = text
+        with skips("with another message: .* If it failed, clear this task with the message as it was"):
+            changed.execute(context(2))
+        with skips("with another message: .* ended is not known here.$"):
+            changed.execute(context(3, automatic=True))
+    assert len(ready.jobs) == 1
+    again = make(campaign="spring")
+    assert again.execute(context(4))
+    assert len(ready.jobs) == 2
+
+
 @both
 def test_without_a_ledger_what_ended_before_is_skipped_and_what_goes_on_is_waited_for(ready, make, caplog):
     make(campaign="spring").execute(context())
@@ -326,13 +352,51 @@ def test_a_campaign_that_renders_to_nothing_sends_nothing(ready, nothing):
     [
         pytest.param({"campaign": "spring", "idempotency_key": "mine"}, "either campaign or", id="with-a-key"),
         pytest.param({"campaign": " "}, "campaign is blank", id="blank"),
-        pytest.param({"campaign": 5}, "of the type int", id="a-number"),
+        pytest.param({"campaign": 1.5}, "of the type float", id="not-a-whole-number"),
+        pytest.param({"campaign": True}, "of the type bool", id="a-boolean"),
+        pytest.param({"campaign": ["spring"]}, "of the type list", id="a-list"),
         pytest.param({"campaign": "x" * 251}, "250", id="too-long"),
     ],
 )
 def test_a_campaign_that_cannot_be_is_refused_when_the_dag_is_parsed(make, kwargs, why):
     with pytest.raises(e.RevorValueError, match=why):
         make(**kwargs)
+
+
+@needs_a_ledger
+@both
+@pytest.mark.parametrize(
+    "kind", ["alias", "by_name", "by_uri", "several"], ids=["an-alias", "a-reference", "a-reference-by-uri", "several"]
+)
+def test_what_only_leads_to_an_asset_is_refused_when_the_dag_is_parsed(make, kind):
+    """Such as ``Asset.ref``: it would take another ledger than the asset's."""
+    from airflow.sdk import Asset, AssetAlias
+
+    campaign = {
+        "alias": AssetAlias("spring"),
+        "by_name": Asset.ref(name="spring"),
+        "by_uri": Asset.ref(uri="s3://spring"),
+        "several": Asset("spring") | Asset("summer"),
+    }[kind]
+    advice = rf'of the type {type(campaign).__name__}: .* the Asset itself .*Asset\("spring"\)'
+    with pytest.raises(e.RevorValueError, match=advice):
+        make(campaign=campaign)
+    with pytest.raises(e.RevorValueError, match=advice):
+        type(make()).partial(task_id="mapped", campaign=campaign)
+
+
+def test_a_whole_number_is_the_campaign_of_that_name(ready, assets):
+    """As where the Dag renders to native objects."""
+    dispatch(campaign=5).execute(context(assets=assets))
+    native = dispatch(campaign="{{ params.wave }}")
+    for run, rendered in (("r2", 5), ("r3", " 5 ")):
+        native.campaign = rendered
+        with skips("Already written to in campaign '5'"):
+            native.execute(context(run_id=run, assets=assets))
+    native.campaign = 1.5
+    with pytest.raises(e.RevorValueError, match=r'of the type float: .*"wave-\{\{ params.wave \}\}"'):
+        native.execute(context(run_id="r4", assets=assets))
+    assert len(ready.jobs) == 1
 
 
 # -- the batch -------------------------------------------------------------------------------------------

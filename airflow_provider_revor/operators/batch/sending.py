@@ -7,7 +7,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,7 +29,6 @@ from airflow_provider_revor.operators.campaign import PersonInCampaign
 from airflow_provider_revor.operators.sending import OutreachSender
 from airflow_provider_revor.progress import ProgressLog
 from airflow_provider_revor.rules.keys import digest
-from airflow_provider_revor.rules.outcomes import Row, job_code
 from airflow_provider_revor.rules.pacing import Pace
 
 if TYPE_CHECKING:
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.operators.batch.memory import BatchMemory
     from airflow_provider_revor.operators.campaign import Campaign
     from airflow_provider_revor.rules.messages import Message
+    from airflow_provider_revor.rules.outcomes import Row
     from airflow_provider_revor.rules.sending import Attempt, BatchTry
     from airflow_provider_revor.version_compat import Log
 
@@ -116,7 +115,7 @@ class BatchSender:
         """
         queue, doubtful = deque(messages), set[int]()
         self._whos = {message.position: message.who for message in queue}
-        counts = Counter(skipped=skipped)
+        counts, conflicts = Counter(skipped=skipped), Counter[str]()
         progress = ProgressLog(self._log, total, ("accepted", "skipped", "failed"))
         try:
             for number in itertools.count():
@@ -132,7 +131,9 @@ class BatchSender:
                     self._errors = 0
                 except _OF_ONE_MESSAGE as e:
                     if self._campaign and isinstance(e, RevorIdempotencyConflictError):
-                        row = self._campaign.conflict().row(message.row)
+                        conflict = self._campaign.conflict(cleared=self._try.follows_clear)
+                        conflicts[conflict.reason] += 1
+                        row = conflict.row(message.row)
                     else:
                         row = self._failed(message, e)
                     self._errors = 0
@@ -156,6 +157,8 @@ class BatchSender:
         finally:
             self._save()
             self._enter()
+        for reason, number in conflicts.items():
+            self._log.warning("%s: %s", "1 person" if number == 1 else f"{number:,} people", reason)
         if self._outdated:
             self._log.warning(
                 "%s messages were sent before and differ from what this task now holds; they are not sent again.",
@@ -218,16 +221,7 @@ class BatchSender:
         if in_campaign and (skipped := in_campaign.skipped(sent, self._try)):
             return skipped.row(message.row)
         self._outdated += sent.outdated
-        job = sent.job
-        return replace(
-            message.row,
-            job_id=job.id,
-            status=job.status,
-            code=job_code(job),
-            scheduled_at=_scheduled_at(job),
-            retry_may_help=job.retry_may_help,
-            api_version=sent.version,
-        )
+        return message.row.with_job(sent.job, sent.version)
 
     @property
     def _ledger_knows(self) -> bool:
@@ -290,10 +284,3 @@ class BatchSender:
 def _content(message: Message) -> list[Any]:
     """Return all that is sent; only a digest of it is kept."""
     return [{key: value for key, value in message.body.items() if key != "reference"}, message.row.interval]
-
-
-def _scheduled_at(job: OutreachJob) -> str | None:
-    """Return when a job may begin, by this machine's clock where Revor's differs: the trigger waits by it."""
-    if not job.clock_ahead or job.begins_at is None:
-        return job.scheduled_at
-    return datetime.fromtimestamp(job.begins_at, UTC).isoformat()
