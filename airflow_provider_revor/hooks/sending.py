@@ -97,9 +97,9 @@ class SendingHook(BaseHook):
             request = request.in_version(self._version)
 
             async def attempt() -> Envelope:
-                async with transport.turn():
+                async with transport.turn() as turn:
                     with CountedRequest(self.settings.conn_id) as counted:
-                        return self._received(request, await transport.send(request), counted)
+                        return self._received(request, await transport.send(request, turn), counted)
 
             return read(await AsyncRetrying(**self._policy(request))(attempt))
 

@@ -21,7 +21,7 @@ from airflow_provider_revor.hooks.no_response import no_response
 from airflow_provider_revor.hooks.proxy import proxy_for
 from airflow_provider_revor.hooks.receiving import ENCODINGS, Body
 from airflow_provider_revor.hooks.tls import ca_bundle, speaks_tls, ssl_context
-from airflow_provider_revor.hooks.turns import Turns
+from airflow_provider_revor.hooks.turns import Turn, Turns
 
 if TYPE_CHECKING:
     import httpx
@@ -143,24 +143,27 @@ class AsyncTransport:
         return (self.settings, self._proxy, self._tls) == (other.settings, other._proxy, other._tls)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for this request's turn, and have it for the time of the ``async with``."""
+    async def turn(self) -> AsyncIterator[Turn]:
+        """Wait for a request's turn, and have it for the time of the ``async with``; give it to :meth:`send`."""
         self._callers += 1
         try:
-            async with self._turns.next():
-                yield
+            async with self._turns.next() as turn:
+                yield turn
         finally:
             self._callers -= 1
             self._rest()
 
-    async def send(self, request: Request) -> Response:
+    async def send(self, request: Request, turn: Turn) -> Response:
         """
         Send a request once.
 
+        :param request: The request.
+        :param turn: Its turn, which lasts until the request has ended, even if the caller is cancelled before.
         :raises RevorConnectionError: if no whole answer came.
         :raises RevorResponseError: if a success is larger than the connection allows.
         """
         exchange = asyncio.create_task(self._exchange(request))
+        turn.covers(exchange)
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._end)
         # httpcore may lose a connection whose request is cancelled. This goes on to its end without its caller.

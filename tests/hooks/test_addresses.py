@@ -172,7 +172,8 @@ def send_async(found):
     async def ask():
         transport = AsyncTransport(found)
         try:
-            await transport.send(Request("GET", "x"))
+            async with transport.turn() as turn:
+                await transport.send(Request("GET", "x"), turn)
         finally:
             await transport.close()
 

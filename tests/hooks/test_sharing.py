@@ -10,6 +10,7 @@ import time
 import warnings
 
 import pytest
+from factories import job, resource, response
 from faults.peer import make_certificates
 from keepalive import KeepAlive
 
@@ -112,6 +113,41 @@ def test_a_server_that_hangs_does_not_hold_up_all(connect, server, monkeypatch):
     assert served == [f"job_{number}" for number in range(1, 21)]
     assert stuck == ["job_0"] * HANDFUL
     assert in_time == [True] * HANDFUL
+
+
+def test_a_request_whose_caller_is_cancelled_keeps_its_turn_until_it_has_ended(connect, monkeypatch):
+    monkeypatch.setattr(turns, "_LONG", 60)
+    under_way, most = 0, 0
+
+    async def run():
+        responds = asyncio.Event()
+
+        async def exchange(self, request):
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await responds.wait()
+            under_way -= 1
+            return response(200, resource(job()))
+
+        monkeypatch.setattr(transport.AsyncTransport, "_exchange", exchange)
+        async with RevorHook() as hook:
+            leave = [asyncio.create_task(hook.aget_outreach_job("job_1")) for _ in range(HANDFUL)]
+            while under_way < HANDFUL:
+                await asyncio.sleep(0.01)
+            for one in leave:
+                one.cancel()
+            await asyncio.wait(leave)
+            come = [asyncio.create_task(hook.aget_outreach_job("job_1")) for _ in range(3 * HANDFUL)]
+            # Each gets as far as it can.
+            for _ in range(100):
+                await asyncio.sleep(0)
+            responds.set()
+            return [(await one).id for one in come], [one.cancelled() for one in leave]
+
+    connect()
+    assert asyncio.run(run()) == (["job_1"] * 3 * HANDFUL, [True] * HANDFUL)
+    assert (most, under_way) == (HANDFUL, 0)
 
 
 def test_no_more_than_a_bound_is_under_way_even_if_all_hang(monkeypatch):
