@@ -29,13 +29,21 @@ CONTENT = {
     # A file with the columns id, name, address and profile_url.
     params={"leads": "/data/leads.csv"},
     tags=["revor"],
+    doc_md=__doc__,
+    dag_display_name="Revor: outreach, every day",
 )
 def example_everyday_outreach():
-    accounts = ListConnectAccountsOperator(task_id="accounts", sendable=True)
+    accounts = ListConnectAccountsOperator(
+        task_id="accounts",
+        task_display_name="List the senders",
+        doc_md="Returns the accounts that can send, of each channel.",
+        sendable=True,
+    )
 
     # Keep names and messages out of logs.
-    @task(inlets=[SPRING], show_return_value_in_logs=False)
+    @task(inlets=[SPRING], task_display_name="Plan who is written to today", show_return_value_in_logs=False)
     def plan(accounts: list[dict[str, Any]], params=None, asset_state_store=None) -> list[dict[str, Any]]:
+        """Take the leads that nobody has written to yet, as many as the senders may write to in a day."""
         written_to = CampaignLedger(asset_state_store[SPRING], SPRING)
         with open(params["leads"], newline="") as file:
             people = [lead for lead in csv.DictReader(file) if lead not in written_to]
@@ -46,6 +54,8 @@ def example_everyday_outreach():
 
     OutreachBatchOperator(
         task_id="send",
+        task_display_name="Write to each person once",
+        doc_md="Each once per campaign, on whatever day. Returns how many were sent, and why others were not.",
         messages=plan(accounts.output),
         campaign=SPRING,
         # Above a tenth, the run is red.

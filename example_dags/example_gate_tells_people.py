@@ -16,10 +16,12 @@ def tell_people(context: Any) -> None:
     print(f"After {wait['waited']}:", *wait["reasons"], wait["links"]["accounts"], sep="\n")
 
 
-@dag(schedule=None, catchup=False, tags=["revor"])
+@dag(schedule=None, catchup=False, tags=["revor"], doc_md=__doc__, dag_display_name="Revor: a gate that tells people")
 def example_gate_tells_people():
     gate = SendableAccountSensor(
         task_id="gate",
+        task_display_name="Wait until an email account can send",
+        doc_md="After an hour it calls `tell_people`, once, with the reasons and the links. It waits on meanwhile.",
         channel="email",
         deferrable=True,
         poke_interval=timedelta(seconds=30),
@@ -28,8 +30,9 @@ def example_gate_tells_people():
         on_waiting_callback=tell_people,
     )
 
-    @task
+    @task(task_display_name="Use that account")
     def use(account_id: str) -> str:
+        """Yours goes here: it gets the id of the account that the gate has found."""
         print(f"Account {account_id} can send: this is where the outreach begins.")
         return account_id
 

@@ -20,8 +20,9 @@ account_blocked = Asset(
     schedule=[email_ready], catchup=False, tags=["revor"], doc_md=__doc__, dag_display_name="Revor: an account is ready"
 )
 def example_on_account_ready():
-    @task
+    @task(task_display_name="Begin with that account")
     def begin(triggering_asset_events=None) -> list[str]:
+        """Yours goes here: it gets the id of each account that has become sendable."""
         # A run has one event or several, by Airflow's `[scheduler] batch_asset_events`, and an event may come twice.
         events = triggering_asset_events[email_ready]
         ready = list(dict.fromkeys(event.extra["payload"]["account_id"] for event in events))
@@ -40,8 +41,9 @@ def example_on_account_ready():
     dag_display_name="Revor: an account is blocked",
 )
 def example_on_account_blocked():
-    @task
+    @task(task_display_name="Tell people")
     def tell(triggering_asset_events=None) -> list[str]:
+        """Yours goes here: it gets each account that can no longer send, and why."""
         blocked = [event.extra["payload"] for event in triggering_asset_events[account_blocked]]
         # Send it where people look: a chat, a pager, an email.
         return [

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
-from project import ROOT
+from project import EXAMPLES, ROOT
 
 from airflow_provider_revor.selection import pick_account
 from airflow_provider_revor.version_compat import ASSET_WATCHERS
@@ -22,6 +22,22 @@ def load(monkeypatch):
     """Return a function that makes an example's Dag anew."""
     monkeypatch.syspath_prepend(str(ROOT / "example_dags"))
     return lambda name: getattr(importlib.import_module(name), name)()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_newcomer_can_read_the_graph(monkeypatch, path):
+    """Each Dag and each task has a name in words, and says what it does."""
+    monkeypatch.syspath_prepend(str(path.parent))
+    try:
+        module = importlib.import_module(path.stem)
+    except (ImportError, AirflowException) as e:
+        pytest.skip(f"this Airflow cannot load it: {e}")
+    dags = [make() for name, make in vars(module).items() if name.startswith("example_") and callable(make)]
+    assert dags
+    explained = [(dag.dag_id, dag.dag_display_name, dag.doc_md) for dag in dags]
+    explained += [(task.task_id, task.task_display_name, task.doc_md) for dag in dags for task in dag.tasks]
+    assert [name for name, shown, doc in explained if shown == name or not doc] == []
+    assert all(shown.startswith("Revor: ") for _, shown, _ in explained[: len(dags)])
 
 
 def run(dag):
