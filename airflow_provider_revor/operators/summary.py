@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_revor.api.accounts import is_nothing
-from airflow_provider_revor.api.jobs import job_from_dict
 from airflow_provider_revor.exceptions import RevorBatchFailedError, RevorValueError
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.rules.outcomes import (
@@ -16,7 +15,6 @@ from airflow_provider_revor.rules.outcomes import (
     Row,
     check_max_failed,
     describe,
-    job_code,
     summarize,
     verdict,
 )
@@ -108,12 +106,7 @@ def _listed(jobs: Any) -> list[Any]:
 def _row(position: int, job: Any) -> Row:
     if not isinstance(job, Mapping) or not isinstance(job.get("status"), str):
         raise RevorValueError(f"jobs[{position}] is no job: it has no `status`.")
-    if "job_id" in job:
-        return Row.from_dict(job)
-    read = job_from_dict(job)
-    account_id = (read.result or {}).get("account_id")
-    status = "skipped" if read.skipped else read.status
-    return Row(read.id, account_id, read.channel, read.id, status, job_code(read))
+    return Row.of_task(job)
 
 
 def _number(expected: Any) -> int:

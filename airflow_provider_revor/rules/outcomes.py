@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 from airflow_provider_revor.api.answers import plain_text
-from airflow_provider_revor.api.jobs import OutreachJob
+from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict
 from airflow_provider_revor.exceptions import RevorValueError
 
 MaxFailed: TypeAlias = int | float
@@ -107,6 +107,19 @@ class Row:
         :param value: Plain JSON.
         """
         return cls(**{name: value[name] for name in _FIELDS if name in value})
+
+    @classmethod
+    def of_task(cls, value: Mapping[str, Any]) -> Row:
+        """
+        Return the row of what a task pushed that sends one message: its job's dict, or a row.
+
+        :param value: Plain JSON.
+        """
+        if "job_id" in value:
+            return cls.from_dict(value)
+        job = job_from_dict(value)
+        account_id = (job.result or {}).get("account_id")
+        return cls(job.id, account_id, job.channel, job.id, "skipped" if job.skipped else job.status, job_code(job))
 
 
 _FIELDS = tuple(field.name for field in fields(Row))

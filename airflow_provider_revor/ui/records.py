@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -14,17 +15,28 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskreschedule import TaskReschedule
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
-from sqlalchemy import func, select
+from sqlalchemy import Text, and_, cast, func, not_, or_, select
+
+from airflow_provider_revor.rules.outcomes import Row, summarize
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
 DAYS = 7
 #: No more gates and no more tasks with outreach are shown.
 MOST_SHOWN = 200
 
-_GATES = ("SendableAccountSensor",)
-_OUTREACH = ("OutreachBatchOperator", "OutreachSummaryOperator")
+#: No more tasks that sent one message each are counted: the latest ones.
+MOST_COUNTED = 1000
+
+_GATE = "SendableAccountSensor"
+_GATE_TRIGGER = "airflow_provider_revor.triggers.connect.SendableAccountTrigger"
+# A templated field that no other task of ours has, as it is stored.
+_GATE_FIELD = '%"sticky_key"%'
+_COUNTING = ("OutreachBatchOperator", "OutreachSummaryOperator")
+_SINGLE = ("OutreachDispatchOperator", "LinkedInPostLikeOperator")
+_ENDED = ("success", "failed", "skipped")
 _WAITING = ("deferred", "running", "up_for_reschedule")
 _COUNTS = ("sent", "accepted", "failed", "skipped")
 
@@ -46,8 +58,9 @@ def dags_with_records(session: Session) -> set[str]:
 
     :param session: Airflow's database session.
     """
-    waiting = select(TaskInstance.dag_id).where(TaskInstance.state.in_(_WAITING), TaskInstance.operator.in_(_GATES))
-    reached = select(TaskInstance.dag_id).where(TaskInstance.operator.in_(_OUTREACH), TaskInstance.end_date >= _since())
+    waiting = _of_gates(select(TaskInstance.dag_id))
+    operators = _COUNTING + _SINGLE
+    reached = select(TaskInstance.dag_id).where(TaskInstance.operator.in_(operators), TaskInstance.end_date >= _since())
     return {*session.scalars(waiting.distinct()), *session.scalars(reached.distinct())}
 
 
@@ -64,15 +77,11 @@ def waiting_gates(session: Session, dag_ids: Collection[str], conn_ids: Collecti
         .group_by(TaskReschedule.ti_id)
         .subquery()
     )
+    since = func.coalesce(rescheduled.c.since, TaskInstance.start_date).label("since")
     query = (
-        select(TaskInstance, Trigger, func.coalesce(rescheduled.c.since, TaskInstance.start_date).label("since"))
-        .outerjoin(Trigger, TaskInstance.trigger_id == Trigger.id)
+        _of_gates(select(TaskInstance, Trigger, since))
         .outerjoin(rescheduled, TaskInstance.id == rescheduled.c.ti_id)
-        .where(
-            TaskInstance.state.in_(_WAITING),
-            TaskInstance.operator.in_(_GATES),
-            TaskInstance.dag_id.in_(dag_ids),
-        )
+        .where(TaskInstance.dag_id.in_(dag_ids))
         .order_by("since")
         .limit(MOST_SHOWN)
     )
@@ -81,6 +90,32 @@ def waiting_gates(session: Session, dag_ids: Collection[str], conn_ids: Collecti
         wanted = _wanted(_arguments(ti, trigger, session), conn_ids)
         gates.append({**_place(ti), **wanted, "state": str(ti.state), "since": since and since.isoformat()})
     return gates
+
+
+def _of_gates(tasks: Any) -> Any:
+    """
+    Keep only the gates that wait, and join their triggers.
+
+    Airflow stores the name of a task's class, and not what that is derived from. A subclass is known by its trigger, or
+    by the names of its templated fields.
+    """
+    return (
+        tasks.outerjoin(Trigger, TaskInstance.trigger_id == Trigger.id)
+        .outerjoin(RenderedTaskInstanceFields, _same_task(RenderedTaskInstanceFields))
+        .where(
+            TaskInstance.state.in_(_WAITING),
+            or_(
+                TaskInstance.operator == _GATE,
+                Trigger.classpath == _GATE_TRIGGER,
+                cast(RenderedTaskInstanceFields.rendered_fields, Text).like(_GATE_FIELD),
+            ),
+        )
+    )
+
+
+def _same_task(model: Any) -> ColumnElement[bool]:
+    names = ("dag_id", "run_id", "task_id", "map_index")
+    return and_(*(getattr(model, name) == getattr(TaskInstance, name) for name in names))
 
 
 def _arguments(ti: TaskInstance, trigger: Trigger | None, session: Session) -> Mapping[str, Any]:
@@ -105,28 +140,23 @@ def _wanted(arguments: Mapping[str, Any], conn_ids: Collection[str]) -> dict[str
 
 def outreach(session: Session, dag_ids: Collection[str]) -> list[dict[str, Any]]:
     """
-    Return what batches and summaries of the last days counted, by account, the latest first.
+    Return what the outreach of the last days came to, by task and account, the latest first.
 
-    Each task's counts stand for themselves: a summary may count the messages of a batch again, so nothing is added up.
+    Each task's counts stand for themselves: a summary counts the messages of other tasks again, so nothing is added up.
 
     :param session: Airflow's database session.
     :param dag_ids: The Dags whose XComs the person may see.
     """
+    found = _counted(session, dag_ids) + _single(session, dag_ids)
+    return sorted(found, key=lambda each: each["ended_at"], reverse=True)[:MOST_SHOWN]
+
+
+def _counted(session: Session, dag_ids: Collection[str]) -> list[dict[str, Any]]:
+    """Return what batches and summaries have counted."""
     query = (
         select(TaskInstance, XComModel.value)
-        .join(
-            XComModel,
-            (XComModel.dag_id == TaskInstance.dag_id)
-            & (XComModel.run_id == TaskInstance.run_id)
-            & (XComModel.task_id == TaskInstance.task_id)
-            & (XComModel.map_index == TaskInstance.map_index),
-        )
-        .where(
-            XComModel.key == "return_value",
-            TaskInstance.operator.in_(_OUTREACH),
-            TaskInstance.end_date >= _since(),
-            TaskInstance.dag_id.in_(dag_ids),
-        )
+        .join(XComModel, _same_task(XComModel))
+        .where(XComModel.key == "return_value", *_ended_of(_COUNTING, dag_ids))
         .order_by(TaskInstance.end_date.desc())
         .limit(MOST_SHOWN)
     )
@@ -137,17 +167,65 @@ def outreach(session: Session, dag_ids: Collection[str]) -> list[dict[str, Any]]
     ]
 
 
+def _single(session: Session, dag_ids: Collection[str]) -> list[dict[str, Any]]:
+    """Count the tasks that sent one message each; those of a mapped task together."""
+    # Only where the XCom does not name the account: the fields hold the message, too.
+    says_account = and_(XComModel.key.is_not(None), cast(XComModel.value, Text).like("%account_id%"))
+    query = (
+        select(TaskInstance, XComModel.value, RenderedTaskInstanceFields.rendered_fields)
+        .outerjoin(XComModel, and_(_same_task(XComModel), XComModel.key == "return_value"))
+        .outerjoin(RenderedTaskInstanceFields, and_(_same_task(RenderedTaskInstanceFields), not_(says_account)))
+        .where(TaskInstance.state.in_(_ENDED), *_ended_of(_SINGLE, dag_ids))
+        .order_by(TaskInstance.end_date.desc())
+        .limit(MOST_COUNTED)
+    )
+    tasks: dict[tuple[str, ...], tuple[dict[str, Any], list[Row]]] = {}
+    for ti, value, rendered in session.execute(query):
+        if (row := single_row(value, ti.state, rendered)) is not None:
+            # The first one of a mapped task is the one that ended last.
+            shown = {**_place(ti, whole=True), "ended_at": ti.end_date.isoformat()}
+            tasks.setdefault((ti.dag_id, ti.run_id, ti.task_id), (shown, []))[1].append(row)
+    return [
+        {**shown, "account_id": name or None, **counts}
+        for shown, rows in tasks.values()
+        for name, counts in counts_by_account(summarize(rows))
+    ]
+
+
+def _ended_of(operators: Collection[str], dag_ids: Collection[str]) -> list[ColumnElement[bool]]:
+    return [
+        TaskInstance.operator.in_(operators),
+        TaskInstance.end_date >= _since(),
+        TaskInstance.dag_id.in_(dag_ids),
+    ]
+
+
+def single_row(value: Any, state: str | None, rendered: Any) -> Row | None:
+    """
+    Return what became of the message of a task that sends one; None if it had none to send.
+
+    :param value: The task's XCom as it is stored: a job, or why the person was skipped.
+    :param state: The task's state.
+    :param rendered: The task's rendered fields, which know the account where the XCom does not.
+    """
+    pushed = _parsed(value)
+    if isinstance(pushed, dict) and isinstance(pushed.get("status"), str):
+        row = Row.of_task(pushed)
+    elif state == "failed":
+        row = Row()
+    else:
+        return None
+    account_id = row.account_id or (rendered.get("account_id") if isinstance(rendered, dict) else None)
+    return replace(row, account_id=str(account_id) if account_id else "")
+
+
 def counts_by_account(value: Any) -> list[tuple[str, dict[str, int]]]:
     """
     Return the numbers of a batch's or a summary's XCom, and nothing else of it.
 
     :param value: The XCom as it is stored. A batch's preview, which sent nothing, has none.
     """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return []
+    value = _parsed(value)
     by_account = value.get("by_account") if isinstance(value, dict) else None
     if not isinstance(by_account, dict):
         return []
@@ -158,14 +236,29 @@ def counts_by_account(value: Any) -> list[tuple[str, dict[str, int]]]:
     ]
 
 
-def _place(ti: TaskInstance) -> dict[str, Any]:
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
+
+
+def _place(ti: TaskInstance, *, whole: bool = False) -> dict[str, Any]:
+    """
+    Return where a task instance is.
+
+    :param ti: The task instance.
+    :param whole: Whether the whole mapped task is meant.
+    """
     run = f"dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
-    mapped = f"/mapped/{ti.map_index}" if ti.map_index >= 0 else ""
+    mapped = "" if ti.map_index < 0 else "/mapped" if whole else f"/mapped/{ti.map_index}"
     return {
         "dag_id": ti.dag_id,
         "run_id": ti.run_id,
         "task_id": ti.task_id,
-        "map_index": ti.map_index,
+        "map_index": -1 if whole else ti.map_index,
         "run_url": run,
         "task_url": f"{run}/tasks/{quote(ti.task_id, safe='')}{mapped}",
     }

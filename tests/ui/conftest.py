@@ -23,7 +23,11 @@ ACCOUNTS = [
 DAGS = """
 from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_revor.operators.batch import OutreachBatchOperator
+from airflow_provider_revor.operators.outreach import OutreachDispatchOperator
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
+
+class OwnGate(SendableAccountSensor):
+    "A Dag author's own."
 
 def message(number, account_id):
     return {
@@ -35,6 +39,14 @@ def dag_of(dag_id):
     with DAG(dag_id, schedule=None) as dag:
         for task_id, conn_id in (("deferred", "revor_page"), ("rescheduled", "revor_page"), ("other", "revor_secret")):
             SendableAccountSensor(task_id=task_id, channel="email", revor_conn_id=conn_id, poke_interval=60)
+        for task_id in ("own_deferred", "own_rescheduled"):
+            OwnGate(task_id=task_id, channel="email", revor_conn_id="revor_page", poke_interval=60)
+        to_ada = {**message(0, "acc_ready"), "revor_conn_id": "revor_page", "poke_interval": 0.1}
+        to_ada.pop("reference")
+        recipients = [to_ada.pop("recipient"), {"address": "refused@example.com"}, {"address": "lead1@example.com"}]
+        OutreachDispatchOperator(task_id="one", recipient=recipients[0], **to_ada)
+        OutreachDispatchOperator.partial(task_id="many", **to_ada).expand(recipient=recipients)
+        OutreachDispatchOperator(task_id="unfit", recipient={"address": "{{ None }}"}, **to_ada)
         messages = [message(number, "acc_ready") for number in range(3)]
         OutreachBatchOperator(task_id="send", messages=messages, revor_conn_id="revor_page", poke_interval=1)
         OutreachBatchOperator(task_id="preview", messages=messages, revor_conn_id="revor_page", preview=True)
@@ -81,23 +93,23 @@ def fill_database(revor, path):
     with create_session() as session:
         session.add_all(Connection(conn_id=conn_id, **revor.connection) for conn_id in ids)
         session.add(Connection(conn_id="http_page", conn_type="http", host=revor.url, password="canary-password"))
-    names: dict = {}
+    names: dict = {"__name__": "dags"}
     exec(DAGS, names)
+    revor.script_jobs("failed", times=2, recipient="refused@example.com")
     for dag in (names["open_dag"], names["secret_dag"]):
         dag.fileloc = str(path)
         store_dag(dag)
         run = dag.test()
-        assert run.state == "success"
         with create_session() as session:
-            tasks = {
-                ti.task_id: ti
-                for ti in session.scalars(select(TaskInstance).filter_by(run_id=run.run_id, dag_id=dag.dag_id))
-            }
-            trigger = Trigger.from_object(SendableAccountTrigger(revor_conn_id="revor_page", account_id="acc_blocked"))
-            session.add(trigger)
-            session.flush()
-            tasks["deferred"].state, tasks["deferred"].trigger_id = "deferred", trigger.id
-            tasks["rescheduled"].state = "up_for_reschedule"
+            ran = list(session.scalars(select(TaskInstance).filter_by(run_id=run.run_id, dag_id=dag.dag_id)))
+            assert {(ti.task_id, ti.map_index) for ti in ran if ti.state != "success"} == {("many", 1), ("unfit", -1)}
+            tasks = {ti.task_id: ti for ti in ran}
+            for name in ("deferred", "own_deferred"):
+                trigger = SendableAccountTrigger(revor_conn_id="revor_page", account_id="acc_blocked")
+                session.add(row := Trigger.from_object(trigger))
+                session.flush()
+                tasks[name].state, tasks[name].trigger_id = "deferred", row.id
+            tasks["rescheduled"].state = tasks["own_rescheduled"].state = "up_for_reschedule"
             tasks["other"].state = "running"
 
 

@@ -135,7 +135,7 @@ def of(shown, kind):
 def test_gates_tell_what_they_wait_for_and_where(api_server):
     shown = api_server.get("/overview", "admin").json()
     gates = of(shown, "gates")
-    tasks = ("deferred", "rescheduled", "other")
+    tasks = ("deferred", "rescheduled", "other", "own_deferred", "own_rescheduled")
     assert set(gates) == {(dag, task) for dag in ("open_dag", "secret_dag") for task in tasks}
     wanted = {
         task: tuple(gates["open_dag", task][name] for name in ("state", "conn_id", "channel", "account_id"))
@@ -145,6 +145,9 @@ def test_gates_tell_what_they_wait_for_and_where(api_server):
         "deferred": ("deferred", "revor_page", None, "acc_blocked"),
         "rescheduled": ("up_for_reschedule", "revor_page", "email", None),
         "other": ("running", "revor_secret", "email", None),
+        # Of a class that is derived from the gate's.
+        "own_deferred": ("deferred", "revor_page", None, "acc_blocked"),
+        "own_rescheduled": ("up_for_reschedule", "revor_page", "email", None),
     }
     assert all(gate["since"] for gate in gates.values())
     gate = gates["open_dag", "deferred"]
@@ -157,17 +160,29 @@ def test_the_connection_of_a_gate_is_not_told_to_who_may_not_read_it(api_server)
     assert "revor_secret" not in api_server.get("/overview", "reader").text
 
 
-def test_outreach_is_counted_by_account_and_a_preview_is_none(api_server):
-    sent = of(api_server.get("/overview", "admin").json(), "outreach")
-    assert set(sent) == {("open_dag", "send"), ("secret_dag", "send")}
-    row = sent["open_dag", "send"]
-    assert {name: row[name] for name in ("account_id", "sent", "accepted", "failed", "skipped")} == {
-        "account_id": "acc_ready",
-        "sent": 3,
-        "accepted": 0,
-        "failed": 0,
-        "skipped": 0,
-    }
+@pytest.mark.parametrize(
+    ("task", "sent", "failed"),
+    [
+        pytest.param("send", 3, 0, id="batch"),
+        pytest.param("one", 1, 0, id="one-message"),
+        pytest.param("many", 2, 1, id="mapped"),
+        # It sent nothing, and left no XCom.
+        pytest.param("unfit", 0, 1, id="no-job"),
+    ],
+)
+def test_outreach_is_counted_by_task_and_account(api_server, task, sent, failed):
+    row = of(api_server.get("/overview", "admin").json(), "outreach")["open_dag", task]
+    counts = tuple(row[name] for name in ("account_id", "sent", "accepted", "failed", "skipped"))
+    assert counts == ("acc_ready", sent, 0, failed, 0)
+    assert row["map_index"] == -1
+    assert row["task_url"].endswith("/tasks/many/mapped" if task == "many" else f"/tasks/{task}")
+
+
+def test_a_preview_is_no_outreach(api_server):
+    shown = api_server.get("/overview", "admin").json()["outreach"]
+    own = [(each["dag_id"], each["task_id"]) for each in shown if each["dag_id"] in ("open_dag", "secret_dag")]
+    tasks = ("send", "one", "many", "unfit")
+    assert sorted(own) == sorted((dag, task) for dag in ("open_dag", "secret_dag") for task in tasks)
 
 
 def test_dags_that_the_person_may_not_read_are_not_told(api_server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from unittest.mock import MagicMock
 
 import pytest
@@ -23,3 +24,29 @@ def test_a_gate_whose_trigger_cannot_be_decrypted_hides_no_other():
     session = MagicMock()
     session.execute.return_value = [(ti, bad, None), (ti, good, None)]
     assert [gate["channel"] for gate in waiting_gates(session, ["d"], ["c"])] == [None, "email"]
+
+
+JOB = {"id": "job_1", "status": "succeeded", "channel": "email", "result": {"account_id": "acc_1"}}
+
+
+@pytest.mark.parametrize(
+    ("pushed", "state", "outcome"),
+    [
+        pytest.param(JOB, "success", ("sent", "acc_1"), id="sent"),
+        pytest.param({**JOB, "status": "failed", "result": None}, "failed", ("failed", "acc_field"), id="failed"),
+        pytest.param({**JOB, "status": "queued", "result": None}, "success", ("accepted", "acc_field"), id="accepted"),
+        pytest.param(
+            {"job_id": None, "status": "skipped", "account_id": "acc_2"}, "skipped", ("skipped", "acc_2"), id="skipped"
+        ),
+        pytest.param(None, "failed", ("failed", "acc_field"), id="no-xcom"),
+        pytest.param(None, "skipped", None, id="skipped-by-airflow"),
+        pytest.param("no JSON", "success", None, id="of-somebody-else"),
+        pytest.param([1], "success", None, id="a-list"),
+    ],
+)
+def test_a_task_that_sends_one_message_counts_by_what_it_left(pushed, state, outcome):
+    from airflow_provider_revor.ui.records import single_row
+
+    stored = pushed if isinstance(pushed, str) or pushed is None else json.dumps(pushed)
+    row = single_row(stored, state, {"account_id": "acc_field"})
+    assert (row and (row.outcome, row.account_id)) == outcome
