@@ -2,20 +2,121 @@
 
 from __future__ import annotations
 
+import time
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
+from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.progress import clock_time, in_words
+from airflow_provider_revor.rules.pauses import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import timedelta
 
     from airflow_provider_revor.typing import Callbacks
     from airflow_provider_revor.version_compat import Log
 
 #: The name in the context under which callbacks, and the templates of notifiers, find what is known of the wait.
 CONTEXT_KEY = "revor_wait"
+
+
+class NotifiesPeople:
+    """
+    The part of a task that tells people, once, that it waits; its arguments are described there.
+
+    On a worker it tells them between two looks. A deferred task resumes for it, and defers again.
+    """
+
+    # Templated: another task's output until it is rendered.
+    revor_conn_id: Any
+    notify_after: float | None
+    on_waiting_callback: Callbacks | None
+
+    _has_notified = False
+
+    if TYPE_CHECKING:
+
+        @property
+        def log(self) -> Any:
+            """The task's log."""
+
+    @property
+    @abstractmethod
+    def _unmet(self) -> str:
+        """What has not happened, as in "No email account could send within 60 s"."""
+
+    def _notify_after(self, after: timedelta | float | None, callbacks: Callbacks | None) -> None:
+        """
+        Take the arguments.
+
+        :param after: After how long to tell people; None for never.
+        :param callbacks: What tells them.
+        :raises RevorValueError: (a ValueError) if one of them cannot be used.
+        """
+        self.notify_after = None if after is None else seconds(after, "notify_after")
+        self.on_waiting_callback = callbacks
+        if after is not None and not as_list(callbacks):
+            raise RevorValueError("notify_after takes an on_waiting_callback: a callable or a notifier, or several.")
+
+    def _notify_while_pausing(
+        self, context: Any, waited: float, pause: float, reasons: Sequence[str], until: float
+    ) -> float:
+        """
+        Tell people if that is due within a pause, at its time, and return the rest of the pause.
+
+        :param context: The task's context.
+        :param waited: For how many seconds the task has waited.
+        :param pause: Seconds until the next look.
+        :param reasons: Why it waits, by the latest look.
+        :param until: When it gives up, in seconds since the epoch.
+        """
+        if self.notify_after is None or self._has_notified or self.notify_after - waited > pause:
+            return pause
+        due_in = max(self.notify_after - waited, 0)
+        time.sleep(due_in)
+        self._notify(context, reasons, until)
+        return max(pause - due_in, 0)
+
+    def _notify_at(self, context: Any, waited: float, reasons: Sequence[str], until: float) -> float | None:
+        """
+        Return when a trigger must resume the task to tell people, in seconds since the epoch; None for never.
+
+        If that is over, they are told at once.
+
+        :param context: The task's context.
+        :param waited: For how many seconds the task has waited.
+        :param reasons: Why it waits, by the latest look.
+        :param until: When it gives up, in seconds since the epoch.
+        """
+        if self.notify_after is None:
+            return None
+        if waited < self.notify_after:
+            return time.time() + self.notify_after - waited
+        self._notify(context, reasons, until)
+        return None
+
+    def _notify(self, context: Any, reasons: Sequence[str], until: float | None) -> None:
+        """
+        Tell people that this task waits.
+
+        :param context: The task's context.
+        :param reasons: Why, by the latest look.
+        :param until: When it gives up, in seconds since the epoch; None for never.
+        """
+        self._has_notified = True
+        context[CONTEXT_KEY] = describe_wait(
+            context.get("ti"),
+            waited=self.notify_after or 0,
+            until=until,
+            unmet=self._unmet,
+            conn_id=str(self.revor_conn_id),
+            reasons=reasons,
+        )
+        self.log.info("It has waited for %s: telling people.", in_words(self.notify_after or 0))
+        call_each(self.on_waiting_callback, context, self.log)
 
 
 def describe_wait(

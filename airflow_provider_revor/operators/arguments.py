@@ -11,7 +11,7 @@ from airflow_provider_revor.typing import BaseOperatorArgs
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, XComArg
 
-    from airflow_provider_revor.typing import OrXCom
+    from airflow_provider_revor.typing import Callbacks, OrXCom
 
 Interval: TypeAlias = "OrXCom[int | str | Sequence[int | str | XComArg] | None]"
 CampaignArg: TypeAlias = "OrXCom[str | int | Asset | None]"
@@ -27,6 +27,8 @@ class OutreachArgs(BaseOperatorArgs, total=False):
     wait_for_completion: bool
     poke_interval: timedelta | float
     timeout: timedelta | float | None
+    notify_after: timedelta | float | None
+    on_waiting_callback: Callbacks | None
     cancel_on_kill: bool
 
 

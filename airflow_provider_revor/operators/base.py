@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
 
+from airflow_provider_revor.alerts import NotifiesPeople
 from airflow_provider_revor.api.checks import interval_bounds
 from airflow_provider_revor.exceptions import RevorJobTimeoutError, error_from_dict
 from airflow_provider_revor.failures import ExplainsFailures
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
-    from airflow_provider_revor.typing import OrXCom
+    from airflow_provider_revor.typing import Callbacks, OrXCom
 
 
-class OutreachOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOperator):
+class OutreachOperator(NotifiesPeople, ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOperator):
     """Base class of the outreach operators; see the subclasses for arguments."""
 
     template_fields: Sequence[str] = (
@@ -64,6 +65,8 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOp
         wait_for_completion: bool = True,
         poke_interval: timedelta | float = 60.0,
         timeout: timedelta | float | None = None,
+        notify_after: timedelta | float | None = None,
+        on_waiting_callback: Callbacks | None = None,
         cancel_on_kill: bool = False,
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
@@ -84,6 +87,7 @@ class OutreachOperator(ExplainsFailures, LinksToAccounts, MapsWithLedger, BaseOp
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
         self.timeout = seconds(timeout, "timeout")
+        self._notify_after(notify_after, on_waiting_callback)
         self.cancel_on_kill = cancel_on_kill
 
     def _campaign(self, context: Context) -> Campaign | None:

@@ -12,25 +12,22 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTas
 
 from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.api.checks import interval_bounds
-from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict
-from airflow_provider_revor.endings import ends_in_triggerer
+from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.exceptions import RevorIdempotencyConflictError, RevorValueError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.metrics import count_job
 from airflow_provider_revor.operators.arguments import Interval, OutreachArgs
 from airflow_provider_revor.operators.base import OutreachOperator
 from airflow_provider_revor.operators.campaign import PersonInCampaign
-from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender, this_try
-from airflow_provider_revor.operators.waiting import until_ended
+from airflow_provider_revor.operators.waiting import JobWait
 from airflow_provider_revor.progress import WaitLog, from_now, job_question
 from airflow_provider_revor.rules.batch import End
 from airflow_provider_revor.rules.campaign import Skipped
 from airflow_provider_revor.rules.exclusion import person_digest
 from airflow_provider_revor.rules.keys import fixed_choice, task_key
 from airflow_provider_revor.rules.outcomes import EXCLUDED, Row
-from airflow_provider_revor.rules.pauses import deferral_timeout, job_pause, time_left
 from airflow_provider_revor.rules.sending import Try
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.typing import OrXCom
 
 
-class OutreachJobOperator(OutreachOperator):
+class OutreachJobOperator(JobWait):
     """Base class of the operators that make one job and wait for its end; see the subclasses for arguments."""
 
     template_fields: Sequence[str] = (*OutreachOperator.template_fields, "account_id", "idempotency_key")
@@ -49,7 +46,6 @@ class OutreachJobOperator(OutreachOperator):
     account_id: Any
 
     _channel: Any
-    _go_on = "It goes on in Revor: another try of this task waits for the same job, and sends nothing twice."
 
     def __init__(
         self,
@@ -68,9 +64,6 @@ class OutreachJobOperator(OutreachOperator):
         self.idempotency_key = idempotency_key
         self.deferrable = deferrable
         self.end_on_worker = end_on_worker
-        self._job_id: str | None = None
-        self._job_version: str | None = None
-        self._task: TaskXComs | None = None
         #: The record of the job, which says whether a clear cancels it.
         self._memory: AttemptMemory | None = None
 
@@ -113,40 +106,11 @@ class OutreachJobOperator(OutreachOperator):
                 count_job(self.revor_conn_id, job)
                 return job.as_dict()
             if self.deferrable:
-                self._defer(job, began, wait_log)
-            job = self._wait(job, began, wait_log)
+                self._defer(context, job, began, wait_log)
+            job = self._wait(context, job, began, wait_log)
         found = self._conclude(context, job)
         self.log.info("%s", job.ending)
         return found
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """
-        Go on with what the trigger found.
-
-        :param event: The payload of :class:`.OutreachJobTrigger`.
-        :return: The job's dict.
-        :raises RevorError: as :meth:`execute` does.
-        :raises AirflowTaskTimeout: if ``execution_timeout`` was over first.
-        """
-        self._job_id = event["job_id"]
-        if self.cancel_on_kill and event["status"] in ("error", "execution_timeout", "timeout"):
-            AttemptMemory.of_person(self._recipient(), context, self.log).keep_job()
-        if event["status"] != "success":
-            raise self._why_not_ended(event, partial(self._not_ended_within, reasons=event.get("reasons", ())))
-        return self._conclude(context, job_from_dict(event["job"]))
-
-    def on_kill(self) -> None:
-        """Cancel the job, with ``cancel_on_kill`` and if a person has ended the task; else log that it goes on."""
-        if self._job_id is None:
-            return
-        if self.cancel_on_kill and self._task:
-            cancel_from_worker(self.revor_conn_id, [self._job_id], self._task, self.log)
-        else:
-            self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self._job_id)
-
-    @abstractmethod
-    def _recipient(self) -> dict[str, Any]:
-        """Return the recipient, after all that is to be sent was checked."""
 
     def _person(self) -> Mapping[str, Any]:
         """Return the recipient with all addresses that are known of the person, also those of other channels."""
@@ -228,42 +192,6 @@ class OutreachJobOperator(OutreachOperator):
             context["ti"].xcom_push(key="return_value", value=row.as_dict())
         raise AirflowSkipException(skipped.reason)
 
-    def _wait(self, job: OutreachJob, began: float, wait_log: WaitLog) -> OutreachJob:
-        def look() -> OutreachJob:
-            # A new hook each time, so that a changed key is used.
-            with RevorHook.for_polling(self.revor_conn_id, self._job_version) as hook:
-                return hook.get_outreach_job(job.id)
-
-        ended = until_ended(job, look, poke_interval=self.poke_interval, deadline=began + self.timeout, log=wait_log)
-        if ended is None:
-            raise self._too_late(partial(self._not_ended_within, reasons=wait_log.reasons))
-        return ended
-
-    def _defer(self, job: OutreachJob, began: float, wait_log: WaitLog) -> NoReturn:
-        from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
-
-        now = time.time()
-        left, status = time_left(began + self.timeout - now, self.execution_timeout, now - began)
-        pause = job_pause(job, self.poke_interval, now)
-        wait_log.pausing(pause, now + left)
-        self.defer(
-            trigger=OutreachJobTrigger(
-                revor_conn_id=self.revor_conn_id,
-                job_id=job.id,
-                poke_interval=self.poke_interval,
-                first_poll_at=now + pause,
-                last_logged=wait_log.last_logged,
-                deadline=now + left,
-                deadline_status=status,
-                end_here=not self.end_on_worker and ends_in_triggerer(self, OutreachJobOperator),
-                push_xcoms=self.do_xcom_push,
-                api_version=self._job_version,
-                cancel_on_kill=self.cancel_on_kill,
-            ),
-            method_name="execute_complete",
-            timeout=deferral_timeout(left),
-        )
-
     def _conclude(self, context: Context, job: OutreachJob) -> dict[str, Any]:
         count_job(self.revor_conn_id, job)
         self._note_end(context, job)
@@ -283,7 +211,3 @@ class OutreachJobOperator(OutreachOperator):
         if recorded and recorded.job_id == job.id:
             campaign.note_end(person_digest(recipient), recorded, End.of(job))
             campaign.save()
-
-    def _not_ended_within(self, limit: str, reasons: Sequence[str]) -> str:
-        where = f"on connection {self.revor_conn_id!r}"
-        return " ".join([f"Outreach job {self._job_id} {where} did not end within {limit}.", *reasons])

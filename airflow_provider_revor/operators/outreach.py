@@ -68,6 +68,10 @@ class OutreachDispatchOperator(OutreachJobOperator):
         job is looked at once an hour at most. Default: 60.
     :param timeout: How many seconds a try waits for the job at the most, or a timedelta; None for Airflow's
         ``[sensors] default_timeout``. Default: None.
+    :param notify_after: After how many seconds in a try to call ``on_waiting_callback``, once, or a timedelta; None for
+        never. A deferred task resumes on a worker for it, and defers again. Default: None.
+    :param on_waiting_callback: As for :class:`.SendableAccountSensor`: ``revor_wait`` in its context says how the job
+        stands. Default: None.
     :param cancel_on_kill: Whether to cancel the job, if it has not begun, when a person marks the task as failed or
         clears it while it waits; a cleared task then sends again. It takes a connection whose ``api_version`` is
         ``v2``. A triggerer that stops or hands over, and a task that ends by itself, cancel nothing. Default: False.
@@ -167,6 +171,8 @@ class LinkedInPostLikeOperator(OutreachJobOperator):
     :param poke_interval: The least seconds between two looks at the job, or a timedelta. Default: 60.
     :param timeout: How many seconds a try waits for the job at the most, or a timedelta; None for Airflow's
         ``[sensors] default_timeout``. Default: None.
+    :param notify_after: As for :class:`OutreachDispatchOperator`. Default: None.
+    :param on_waiting_callback: As for :class:`OutreachDispatchOperator`. Default: None.
     :param cancel_on_kill: As for :class:`OutreachDispatchOperator`. Default: False.
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if something that is literal is missing or mistyped;
         it names each such field.

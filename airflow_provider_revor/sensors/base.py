@@ -20,9 +20,8 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_revor.alerts import as_list
 from airflow_provider_revor.endings import ends_in_triggerer
-from airflow_provider_revor.exceptions import RevorError, RevorTransientError, RevorValueError, error_from_dict
+from airflow_provider_revor.exceptions import RevorError, RevorTransientError, error_from_dict
 from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.progress import SIGN_OF_LIFE_INTERVAL
@@ -84,11 +83,8 @@ class WaitingSensor(TellsPeople, ExplainsFailures, LinksToAccounts, BaseSensorOp
         self.timeout = seconds(self.timeout)
         self.deferrable = deferrable
         self.end_on_worker = end_on_worker
-        self.notify_after = None if notify_after is None else seconds(notify_after, "notify_after")
-        self.on_waiting_callback = on_waiting_callback
+        self._notify_after(notify_after, on_waiting_callback)
         self.log_every = seconds(log_every, "log_every")
-        if notify_after is not None and not as_list(on_waiting_callback):
-            raise RevorValueError("notify_after takes an on_waiting_callback: a callable or a notifier, or several.")
         self._not_before: float | None = None
         self._misses = Misses()
 
@@ -144,8 +140,7 @@ class WaitingSensor(TellsPeople, ExplainsFailures, LinksToAccounts, BaseSensorOp
         if event["status"] in ("timeout", "execution_timeout"):
             raise self._time_is_up(event["status"], event.get("reasons", ()))
         if event["status"] == "waiting":
-            self._context = context
-            self._wait_on(event)
+            self._wait_on(context, event)
         return self._succeed(context, event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -246,25 +241,23 @@ class WaitingSensor(TellsPeople, ExplainsFailures, LinksToAccounts, BaseSensorOp
         left, status = time_left(self.timeout - waited, self.execution_timeout, waited)
         pause = max(self.poke_interval, MIN_POKE_INTERVAL, (self._not_before or 0) - now)
         self._wait_log.pausing(pause, now + left)
-        notify_in = None if self.notify_after is None else self.notify_after - waited
-        if notify_in is not None and notify_in <= 0:
-            self._notify(self._wait_log.reasons, now + left)
-            notify_in = None
+        notify_at = self._notify_at(self._context, waited, self._wait_log.reasons, now + left)
         self._defer_until(
             deadline=now + left,
             deadline_status=status,
             first_poll_at=now + pause,
-            notify_at=None if notify_in is None else now + notify_in,
+            notify_at=notify_at,
             last_logged=self._wait_log.last_logged,
         )
 
-    def _wait_on(self, event: dict[str, Any]) -> NoReturn:
+    def _wait_on(self, context: Context, event: dict[str, Any]) -> NoReturn:
         """
         Tell people that this task waits, and wait on as before.
 
+        :param context: The task's context.
         :param event: The payload of the event that said that it is time to.
         """
-        self._notify(event.get("reasons", ()), event["deadline"])
+        self._notify(context, event.get("reasons", ()), event["deadline"])
         earliest = time.time() + max(self.poke_interval, MIN_POKE_INTERVAL)
         self._defer_until(
             deadline=event["deadline"],

@@ -121,10 +121,10 @@ class OutreachJobSensor(WaitingSensor):
     def _succeed(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         return self._conclude(job_from_dict(event["job"]))
 
-    def _wait_on(self, event: dict[str, Any]) -> NoReturn:
+    def _wait_on(self, context: Context, event: dict[str, Any]) -> NoReturn:
         # This process has not looked.
         self._api_version = event.get("api_version")
-        super()._wait_on(event)
+        super()._wait_on(context, event)
 
     def _trigger(self, **wait: Any) -> OutreachJobTrigger:
         from airflow_provider_revor.triggers.outreach import OutreachJobTrigger

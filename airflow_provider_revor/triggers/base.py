@@ -122,8 +122,9 @@ class TaskWait(TriggerPart):
             payload = {"status": status}
             if wait_log and wait_log.reasons:
                 payload["reasons"] = list(wait_log.reasons)
-            if wait_log and status == "waiting":
+            if status == "waiting":
                 payload |= {"deadline": self.deadline, "deadline_status": self.deadline_status}
+            if wait_log and status == "waiting":
                 payload |= {"next_poll_at": wait_log.next_poll_at, "last_logged": wait_log.last_logged}
         if self._deferred_by_a_worker:
             await asyncio.sleep(max(_SETTLING - (time.monotonic() - begun), 0))

@@ -50,7 +50,8 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
     kept in an XCom of the task, so a triggerer that restarts does not ask for them again.
 
     It fires once, with a payload that :class:`.OutreachBatchOperator` understands: ``ends``, packed, and a ``status``
-    of ``success``; ``error``, with the ``error``; ``timeout``; or ``execution_timeout``.
+    of ``success``; ``error``, with the ``error``; ``timeout``; ``execution_timeout``; or ``waiting``, when it is time
+    to tell people, with the ``deadline`` and its status.
 
     Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job, ``POST /api/v2/jobs/{id}/cancel``.
 
@@ -64,6 +65,7 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
     :param first_poll_at: When the first look may be, in seconds since the epoch; None for at once.
     :param deadline: When to give up, in seconds since the epoch; None for never.
     :param deadline_status: What the payload says when it gives up: ``timeout`` or ``execution_timeout``.
+    :param notify_at: As for :class:`.TaskWait`. Default: None.
     :param cancel_on_kill: As for :class:`.KillableWait`. Default: False.
     """
 
@@ -80,6 +82,7 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
         first_poll_at: float | None = None,
         deadline: float | None = None,
         deadline_status: DeadlineStatus = "timeout",
+        notify_at: float | None = None,
         cancel_on_kill: bool = False,
     ) -> None:
         super().__init__()
@@ -91,6 +94,7 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
         self.first_poll_at = first_poll_at
         self.deadline = deadline
         self.deadline_status = deadline_status
+        self.notify_at = notify_at
         self.cancel_on_kill = cancel_on_kill
         self._rows: list[Row] | None = None
         self._xcoms = TaskXComs(**instance)

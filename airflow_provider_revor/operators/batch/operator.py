@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
@@ -17,26 +17,22 @@ from airflow_provider_revor.operators.base import OutreachOperator
 from airflow_provider_revor.operators.batch.campaign import already_reached, note_ends
 from airflow_provider_revor.operators.batch.memory import BatchMemory
 from airflow_provider_revor.operators.batch.sending import BatchSender
-from airflow_provider_revor.operators.killing import cancel_from_worker
+from airflow_provider_revor.operators.batch.waiting import BatchWait
 from airflow_provider_revor.operators.sending import this_try
-from airflow_provider_revor.progress import in_words
 from airflow_provider_revor.rules.batch import unpack
 from airflow_provider_revor.rules.campaign import campaign_name
 from airflow_provider_revor.rules.messages import read_messages, rows_of
 from airflow_provider_revor.rules.outcomes import (
     MaxFailed,
     Row,
-    by_urgency,
     check_max_failed,
     describe,
     sent_before,
-    summarize,
     verdict,
 )
-from airflow_provider_revor.rules.pauses import deferral_timeout, time_left
 from airflow_provider_revor.rules.preview import preview
 from airflow_provider_revor.rules.sending import BatchTry
-from airflow_provider_revor.triggers.batch import ENDED, JOBS
+from airflow_provider_revor.triggers.batch import JOBS
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 
 if TYPE_CHECKING:
@@ -46,7 +42,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.typing import OrXCom, OutreachMessage
 
 
-class OutreachBatchOperator(OutreachOperator):
+class OutreachBatchOperator(BatchWait):
     """
     Send messages to many people, each once and only once, and wait in one trigger until all have been sent.
 
@@ -92,6 +88,10 @@ class OutreachBatchOperator(OutreachOperator):
     :param max_requests_per_minute: The most requests a minute while waiting, for all jobs together. Default: 60.
     :param timeout: How many seconds a try waits for the jobs at the most, or a timedelta; None for Airflow's
         ``[sensors] default_timeout``. Default: None.
+    :param notify_after: As for :class:`.OutreachDispatchOperator`; at the earliest when all messages are sent, and the
+        task waits for their jobs. Default: None.
+    :param on_waiting_callback: As for :class:`.SendableAccountSensor`: ``revor_wait`` in its context says how many jobs
+        have ended, and how. Default: None.
     :param cancel_on_kill: Whether to cancel the jobs that have not begun when a person marks the task as failed or
         clears it while it waits; a cleared task then sends again to those people. Airflow leaves some seconds for it:
         jobs that are not reached are logged, and cancelled when the task is cleared. It takes a connection whose
@@ -104,8 +104,6 @@ class OutreachBatchOperator(OutreachOperator):
 
     # Templated: another task's output until it is rendered.
     messages: Any
-
-    _go_on = "They go on in Revor: another try of this task waits for them, and sends nothing twice."
 
     def __init__(
         self,
@@ -128,8 +126,6 @@ class OutreachBatchOperator(OutreachOperator):
         self.max_failed = check_max_failed(max_failed)
         self.preview = preview
         self.max_requests_per_minute = max_requests_per_minute
-        self._task: TaskXComs | None = None
-        self._sender: BatchSender | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -199,23 +195,13 @@ class OutreachBatchOperator(OutreachOperator):
         self._note_ends(context, memory, rows)
         if event["status"] == "success":
             return self._conclude(context, rows)
+        if event["status"] == "waiting":
+            self._wait_on(context, rows, event)
         memory.keep_jobs()
         summary = self._push(context, rows)
         if event["status"] == "error":
             self.log.info("%s", describe(summary))
         raise self._why_not_ended(event, lambda limit: f"Not all jobs have ended within {limit}: {describe(summary)}")
-
-    def on_kill(self) -> None:
-        """Cancel the jobs, with ``cancel_on_kill`` and if a person has ended the task; else log that they go on."""
-        if self._sender is None or self._task is None:
-            return
-        if not self.cancel_on_kill:
-            self.log.warning("The batch's jobs go on in Revor: ending a task leaves them as they are.")
-            return
-        rows = by_urgency(row for row in self._sender.rows.values() if row.waits)
-        self._sender.stopped = cancel_from_worker(
-            self.revor_conn_id, [row.job_id or "" for row in rows], self._task, self.log
-        )
 
     def _read(self, context: Context) -> Batch:
         ti = context["ti"]
@@ -242,34 +228,6 @@ class OutreachBatchOperator(OutreachOperator):
                 return
         note_ends(messages, rows, campaign, memory)
 
-    def _defer(self, context: Context, rows: Sequence[Row], began: float) -> NoReturn:
-        from airflow_provider_revor.triggers.batch import OutreachBatchTrigger
-
-        now = time.time()
-        wait = f"{context['ti'].try_number}-{now}"
-        self._push(context, rows)
-        context["ti"].xcom_push(key=ENDED, value={"wait": wait, "ends": []})
-        if (last := max((row.begins_at or 0 for row in rows), default=0)) > began + self.timeout:
-            self.log.warning(
-                "The last job is scheduled %s later than this try waits.", in_words(last - began - self.timeout)
-            )
-        left, status = time_left(began + self.timeout - now, self.execution_timeout, now - began)
-        self.defer(
-            trigger=OutreachBatchTrigger(
-                instance=TaskXComs.of(context).as_dict(),
-                wait=wait,
-                revor_conn_id=self.revor_conn_id,
-                poke_interval=self.poke_interval,
-                max_requests_per_minute=self.max_requests_per_minute,
-                first_poll_at=now,
-                deadline=now + left,
-                deadline_status=status,
-                cancel_on_kill=self.cancel_on_kill,
-            ),
-            method_name="execute_complete",
-            timeout=deferral_timeout(left),
-        )
-
     def _conclude(self, context: Context, rows: Sequence[Row]) -> dict[str, Any]:
         summary = self._push(context, rows)
         why = verdict(summary, self.max_failed)
@@ -287,11 +245,4 @@ class OutreachBatchOperator(OutreachOperator):
             again = "A retry sends some of them again." if retry_may_help else "Fix the causes, then clear the task."
             raise cls.of(f"{why[0].upper()}{why[1:]}: {describe(summary)}", again)
         self.log.info("%s", describe(summary))
-        return summary
-
-    def _push(self, context: Context, rows: Sequence[Row]) -> dict[str, Any]:
-        """Push the rows and the summary, so that they are there however the task ends; return the summary."""
-        summary = summarize(rows)
-        context["ti"].xcom_push(key=JOBS, value=[row.as_dict() for row in rows])
-        context["ti"].xcom_push(key="return_value", value=summary)
         return summary
