@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TriggerEvent
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 # A worker may report a task's end some seconds late ([workers] min_heartbeat_interval). A task that its trigger resumes
 # before the scheduler has read that report is taken for killed, and failed: no trigger fires so soon after a deferral.
 _SETTLING = 10.0
+
+# One at a time in each event loop: the triggerer's supervisor handles one request of all its triggers per round, so
+# that the links of thousands of gates which begin together would hold up their polls, and everybody else, for minutes.
+_linking: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 class DiscreetEvent(TriggerEvent):
@@ -106,8 +111,14 @@ class TaskWait(TriggerPart):
         :param wait: What returns the payload, sooner or later.
         :param wait_log: What knows why it has not come yet.
         """
+        link = asyncio.create_task(self._link())
+        try:
+            return await self._in_time(wait, wait_log)
+        finally:
+            link.cancel()
+
+    async def _in_time(self, wait: Awaitable[dict[str, Any]], wait_log: WaitLog | None) -> dict[str, Any]:
         begun = time.monotonic()
-        await self._link()
         self.begin(time.time())
         ends = [(self.deadline, self.deadline_status), (self.notify_at, "waiting")]
         moment, status = min(((at, status) for at, status in ends if at is not None), default=(None, ""))
@@ -160,12 +171,17 @@ class TaskWait(TriggerPart):
         return DiscreetEvent(payload=payload)
 
     async def _link(self) -> None:
-        """Store the task's link, which a worker that defers has stored, where the task begins in the triggerer."""
+        """Store the task's link where the task begins in the triggerer; if it deferred, its worker has stored it."""
         if not self._in_a_triggerer or self._deferred_by_a_worker:
             return
         try:
             if has_accounts_link(self.task):
-                await self._store({XCOM_KEY: CONNECT_ACCOUNTS_URL})
+                turn = _linking.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+                await turn.acquire()
+                storing = asyncio.ensure_future(self._store({XCOM_KEY: CONNECT_ACCOUNTS_URL}))
+                storing.add_done_callback(lambda _: turn.release())
+                # Not cancelled half-way: Airflow would warn of a response to nobody.
+                await asyncio.shield(storing)
         except Exception as e:
             self.log.warning("Could not store the link to the accounts (%s).", type(e).__name__)
 

@@ -12,6 +12,7 @@ from factories import account, item, job
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.links import RevorAccountsLink
 from airflow_provider_revor.triggers.base import TaskWait
 from airflow_provider_revor.triggers.connect import SendableAccountTrigger
 from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
@@ -31,6 +32,8 @@ def revor(monkeypatch):
     revor = SimpleNamespace(accounts=[account()], job=job())
 
     async def get(answer):
+        # A response takes its time.
+        await asyncio.sleep(0.01)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -195,6 +198,31 @@ def test_a_gate_that_started_from_its_trigger_is_asked_itself(pushed, kwargs):
     link = ("_link_RevorAccountsLink", "https://revor.ai/console/connect")
     xcoms = [("account_id", "acc_1"), ("return_value", item())]
     assert pushed == ([link] if kwargs else [link, *xcoms])
+
+
+def test_links_of_gates_that_begin_together_are_stored_one_at_a_time_and_hold_up_no_poll(revor, monkeypatch):
+    """The triggerer's supervisor handles one request of all its triggers per round: polls, too, are among them."""
+    from airflow.sdk.bases.xcom import BaseXCom
+
+    revor.accounts, under_way = [account(can_send=False)], []
+
+    async def aset(key, value, **coordinates):
+        under_way.append(key)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(BaseXCom, "aset", aset)
+    task = SimpleNamespace(operator_extra_links=[RevorAccountsLink()])
+
+    async def run():
+        gates = [in_a_triggerer(SendableAccountTrigger(timeout=0.5, poke_interval=1), task=task) for _ in range(20)]
+        ends = [asyncio.create_task(anext(gate.run())) for gate in gates]
+        return [(await end).payload for end in ends]
+
+    payloads = asyncio.run(run())
+    assert under_way == ["_link_RevorAccountsLink"]
+    # Each has looked.
+    assert [payload["status"] for payload in payloads] == ["timeout"] * 20
+    assert all(payload["reasons"] for payload in payloads)
 
 
 def test_of_a_mapped_gate_its_worker_has_asked(pushed):
