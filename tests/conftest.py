@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import functools
 import importlib
 import json
 import os
@@ -66,6 +68,23 @@ def _without_surrogates(value):
 def airflow_db() -> None:
     """Airflow's metadata database, for what runs a Dag."""
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    with contextlib.suppress(ImportError):  # Airflow 2
+        _keep_the_api_server(importlib.import_module("airflow.sdk.execution_time.supervisor"))
+
+
+def _keep_the_api_server(supervisor: ModuleType) -> None:
+    """Have `dag.test()` make its API server once, and not for each task: that takes longer than the task."""
+    from airflow.api_fastapi.common.dagbag import create_dag_bag
+
+    make = functools.cache(supervisor.in_process_api_server)
+
+    def in_process_api_server() -> object:
+        server = make()
+        # As in a new one: it has seen no Dag yet.
+        server.app.state.dag_bag = create_dag_bag()
+        return server
+
+    supervisor.in_process_api_server = in_process_api_server
 
 
 @pytest.fixture
