@@ -76,9 +76,14 @@ class AccountSet(BaseModel):
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> AccountSet:
-        if len({account.account_id for account in self.items}) < len(self.items):
+        if len(self.by_id) < len(self.items):
             raise ValueError("account_id must be unique")
         return self
+
+    @property
+    def by_id(self) -> dict[str, Account]:
+        """The accounts by their ids."""
+        return {account.account_id: account for account in self.items}
 
 
 @with_config(ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True))

@@ -72,6 +72,13 @@ class ApiError(Exception):
         self.message = message or own_message
 
 
+class UnknownIdError(KeyError):
+    """There is no account, or no job, of this id: 404 in the sandbox's control API."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class RefusedError(ValueError):
     """A change that the sandbox can't make in its present state: 409 in its control API."""
 

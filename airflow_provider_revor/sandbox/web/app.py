@@ -16,8 +16,14 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from airflow_provider_revor.sandbox.contract.errors import ApiError, RefusedError, error_response, is_api_path
-from airflow_provider_revor.sandbox.world.world import UnknownIdError, World
+from airflow_provider_revor.sandbox.contract.errors import (
+    ApiError,
+    RefusedError,
+    UnknownIdError,
+    error_response,
+    is_api_path,
+)
+from airflow_provider_revor.sandbox.world.world import World
 
 _DESCRIPTION = """
 A local Revor to develop and test Dags against: nothing here is real, and nobody is messaged.

@@ -42,7 +42,7 @@ class ApiRequestMiddleware:
             await self._app(scope, receive, send)
             return
 
-        fault = self._world.faults.take(scope["method"])
+        fault = self._world.faults.take(lambda fault: fault.method in (None, scope["method"]))
         record = RequestRecord(
             method=scope["method"],
             path=self._printable(scope["raw_path"]),

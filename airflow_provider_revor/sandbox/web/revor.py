@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from airflow_provider_revor.sandbox.contract.accounts import AccountList
-from airflow_provider_revor.sandbox.contract.errors import ANY_REQUEST, ApiError, error_answers
+from airflow_provider_revor.sandbox.contract.errors import ANY_REQUEST, ApiError, UnknownIdError, error_answers
 from airflow_provider_revor.sandbox.contract.outreach import (
     Body,
     Credits,
@@ -26,7 +26,8 @@ from airflow_provider_revor.sandbox.contract.outreach import (
     WhatsappDispatch,
 )
 from airflow_provider_revor.sandbox.web.pages import DISPATCH, POST_LIKE, parameter
-from airflow_provider_revor.sandbox.world.world import UnknownIdError, World, Write
+from airflow_provider_revor.sandbox.world.memory import Write
+from airflow_provider_revor.sandbox.world.world import World
 
 T = TypeVar("T")
 
@@ -133,7 +134,7 @@ def _create(request: Request, caller: Caller, shape: type[Body], body: dict[str,
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         named = (f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in problems)
         raise ApiError("invalid_request", f"{'; '.join(named)}.") from None
-    write = Write(caller.owner, caller.api_key, request.url.path, request.headers.get("idempotency-key"))
+    write = Write(caller.owner, caller.api_key, request.url.path, request.headers.get("idempotency-key") or None)
     item = caller.world.create_job(task, write)
     return JobReceiptAnswer(request_id=request.state.request_id, item=item)
 

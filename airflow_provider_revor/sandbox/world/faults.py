@@ -1,15 +1,14 @@
-"""Scripted faults of requests, and the queue of those to come."""
+"""Scripted faults of requests."""
 
 from __future__ import annotations
 
 import re
-import threading
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
-from airflow_provider_revor.sandbox.contract.errors import ERRORS, RefusedError
+from airflow_provider_revor.sandbox.contract.errors import ERRORS
 from airflow_provider_revor.sandbox.contract.outreach import Servable
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -115,43 +114,5 @@ Fault = Annotated[
     ErrorFault | AnswerFault | DropFault | TruncateFault | SlowFault | LoseAnswerFault, Field(discriminator="kind")
 ]
 
-
 #: The sandbox keeps no more faults than these.
 MAX_FAULTS = 1_000
-
-
-class Faults:
-    """The faults to come, in order. Every method is safe in any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._queue: list[Fault] = []
-
-    def add(self, fault: Fault) -> None:
-        """Queue a fault."""
-        with self._lock:
-            if len(self._queue) >= MAX_FAULTS:
-                raise RefusedError(f"the sandbox keeps {MAX_FAULTS} faults at most")
-            self._queue.append(fault)
-
-    def take(self, method: str) -> Fault | None:
-        """Return the fault that the request at hand meets, if any."""
-        with self._lock:
-            for number, fault in enumerate(self._queue):
-                if fault.method in (None, method):
-                    if fault.times > 1:
-                        self._queue[number] = fault.model_copy(update={"times": fault.times - 1})
-                    else:
-                        del self._queue[number]
-                    return fault
-            return None
-
-    def read(self) -> list[Fault]:
-        """List the faults that have not happened yet, the next one first."""
-        with self._lock:
-            return list(self._queue)
-
-    def clear(self) -> None:
-        """Forget the faults that have not happened yet."""
-        with self._lock:
-            self._queue.clear()

@@ -84,36 +84,6 @@ class JobScript(_Ending):
 MAX_SCRIPTS = 1_000
 
 
-class Scripts:
-    """The scripts for the jobs to come. Not safe in threads: :class:`World` has the lock."""
-
-    def __init__(self) -> None:
-        self._some: list[JobScript] = []
-        self._all: list[JobScript] = []
-
-    def add(self, script: JobScript) -> None:
-        """Queue a script; those for all jobs from now on come after those for some, the newest first."""
-        if len(self._some) + len(self._all) >= MAX_SCRIPTS:
-            raise RefusedError(f"the sandbox keeps {MAX_SCRIPTS} scripts at most")
-        (self._all if script.times is None else self._some).append(script)
-
-    def take(self, task: Task) -> JobScript:
-        """Return the script for the job of a task."""
-        for number, script in enumerate(self._some):
-            if script.fits(task):
-                if script.times == 1:
-                    del self._some[number]
-                elif script.times:
-                    self._some[number] = script.model_copy(update={"times": script.times - 1})
-                return script
-        return next((script for script in reversed(self._all) if script.fits(task)), JobScript())
-
-    def clear(self) -> None:
-        """Forget them."""
-        self._some.clear()
-        self._all.clear()
-
-
 @dataclass
 class OutreachJob:
     """

@@ -7,7 +7,6 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,35 +22,21 @@ from airflow_provider_revor.sandbox.contract.accounts import (
     AccountSet,
     is_sendable,
 )
-from airflow_provider_revor.sandbox.contract.errors import ApiError
+from airflow_provider_revor.sandbox.contract.errors import ApiError, UnknownIdError
 from airflow_provider_revor.sandbox.contract.outreach import Job, JobReceipt, Task
+from airflow_provider_revor.sandbox.world import faults, jobs
 from airflow_provider_revor.sandbox.world.clock import Clock, ClockChange, ClockState
-from airflow_provider_revor.sandbox.world.faults import Faults
-from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry, OutreachJob, Scripts
+from airflow_provider_revor.sandbox.world.faults import Fault
+from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry, OutreachJob
 from airflow_provider_revor.sandbox.world.keys import FIRST_OWNER, Keys
+from airflow_provider_revor.sandbox.world.memory import Memory, Write
+from airflow_provider_revor.sandbox.world.queues import Queue
 from airflow_provider_revor.sandbox.world.requests import RequestRecord, Requests
 
 #: The sandbox keeps no more jobs, no more characters of their bodies, and no longer idempotency keys than these.
 MAX_JOBS, MAX_KEPT, MAX_KEY = 100_000, 128 * 1024 * 1024, 1_000
 
 _CHANGES = TypeAdapter(AccountChanges)
-
-
-@dataclass(frozen=True)
-class Write:
-    """A request that writes, as Revor remembers it, without its body."""
-
-    owner: str
-    api_key: str
-    path: str
-    idempotency_key: str | None
-
-
-class UnknownIdError(KeyError):
-    """There is no account, or no job, of this id."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 class World:
@@ -72,25 +57,25 @@ class World:
         keep_intervals: bool = False,
     ) -> None:
         self.keys = Keys(api_key)
-        self.faults = Faults()
+        self.faults: Queue[Fault] = Queue("faults", faults.MAX_FAULTS)
         self.requests = Requests(on_request)
         self._lock = threading.RLock()
         self._accounts: dict[str, dict[str, Account]] = {}
         self._clock = Clock()
         self._keep_intervals = keep_intervals
         self._last_starts: dict[tuple[str, str], datetime] = {}
-        self._scripts = Scripts()
+        self._scripts: Queue[JobScript] = Queue("scripts", jobs.MAX_SCRIPTS)
         self._jobs: dict[str, OutreachJob] = {}
         self._kept = 0
         self.credits = 1_000
-        self._by_key: dict[tuple[str, str, str], tuple[bytes, JobReceipt]] = {}
+        self._memory = Memory()
         self.set_accounts(DEFAULT_ACCOUNTS if accounts is None else accounts)
 
     # Accounts
 
     def set_accounts(self, accounts: Iterable[Mapping[str, Any] | Account]) -> None:
         """Replace all accounts; ValueError if one is not right, and nothing is changed then."""
-        by_id = _by_id(AccountSet.model_validate(list(accounts)))
+        by_id = AccountSet.model_validate(list(accounts)).by_id
         with self._lock:
             self._accounts[FIRST_OWNER] = by_id
 
@@ -139,12 +124,12 @@ class World:
             owner = FIRST_OWNER if accounts is None else f"owner_{secrets.token_hex(8)}"
             self.keys.add(api_key, owner)
             if accounts is not None:
-                self._accounts[owner] = _by_id(accounts)
+                self._accounts[owner] = accounts.by_id
 
     def forget_keys(self) -> None:
         """Forget the idempotency keys, and keep the jobs."""
         with self._lock:
-            self._by_key.clear()
+            self._memory.clear()
 
     # The clock
 
@@ -172,25 +157,21 @@ class World:
         :return: the job as it was when it was created.
         :raises ApiError: if the key was used with another body, or the account does not fit.
         """
-        idempotency_key = request.idempotency_key or None
-        if idempotency_key and len(idempotency_key) > MAX_KEY:
+        if len(request.idempotency_key or "") > MAX_KEY:
             raise ApiError("invalid_request", f"The Idempotency-Key is longer than {MAX_KEY} characters.")
         body = json.dumps(task.body, sort_keys=True)  # the order of fields makes no other body: the sandbox's choice
         digest = hashlib.sha256(body.encode()).digest()
         with self._lock:
-            if idempotency_key and (known := self._by_key.get((request.api_key, request.path, idempotency_key))):
-                known_digest, receipt = known
-                if known_digest != digest:
-                    raise ApiError("idempotency_conflict")
+            if receipt := self._memory.recall(request, digest):
                 return receipt
             if len(self._jobs) >= MAX_JOBS or self._kept + len(body) > MAX_KEPT:
                 raise ApiError("sandbox_full")
-            job = self._make_job(task, request.owner, self._choose_account(task, request).account_id, idempotency_key)
+            job = self._make_job(task, request, self._choose_account(task, request))
             self._jobs[job.id] = job
             self._kept += len(body)
-            if idempotency_key:
-                self._by_key[request.api_key, request.path, idempotency_key] = digest, job.receipt()
-            return job.receipt()
+            receipt = job.receipt()
+            self._memory.keep(request, digest, receipt)
+            return receipt
 
     def _choose_account(self, task: Task, request: Write) -> Account:
         if task.account_id is None:
@@ -207,21 +188,21 @@ class World:
             raise ApiError(code)
         return account
 
-    def _make_job(self, task: Task, owner: str, account_id: str, idempotency_key: str | None) -> OutreachJob:
-        script = self._scripts.take(task)
+    def _make_job(self, task: Task, request: Write, account: Account) -> OutreachJob:
+        script = self._scripts.take(lambda script: script.fits(task)) or JobScript()
         now = self._clock.now()
         start = now + timedelta(seconds=script.scheduled_in)
         if self._keep_intervals:
-            last = self._last_starts.get((owner, task.channel))
+            last = self._last_starts.get((request.owner, task.channel))
             start = max(start, last + timedelta(seconds=task.min_channel_task_interval_seconds)) if last else start
-            self._last_starts[owner, task.channel] = start
+            self._last_starts[request.owner, task.channel] = start
         return OutreachJob(
             id=f"job_{secrets.token_hex(8)}",
             message_id=f"msg_{secrets.token_hex(8)}",
-            owner=owner,
+            owner=request.owner,
             task=task,
-            account_id=account_id,
-            idempotency_key=idempotency_key,
+            account_id=account.account_id,
+            idempotency_key=request.idempotency_key,
             created_at=now,
             scheduled_at=start,
             starts_at=start,
@@ -296,13 +277,9 @@ class World:
         with self._lock:
             self._jobs.clear()
             self._kept = 0
-            self._by_key.clear()
+            self._memory.clear()
             self._scripts.clear()
             self._last_starts.clear()
-
-
-def _by_id(accounts: AccountSet) -> dict[str, Account]:
-    return {account.account_id: account for account in accounts.items}
 
 
 def _unfit(account: Account, request: Write) -> str | None:
