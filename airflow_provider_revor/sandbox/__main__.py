@@ -118,13 +118,11 @@ def _read_accounts(path: Path) -> Any:
 def _in_one_line(error: OSError | ValueError) -> str:
     from pydantic import ValidationError
 
+    from airflow_provider_revor.sandbox.contract.errors import problems
+
     if isinstance(error, ValidationError):
-        # Of the problems the first, and of that only where and what: the value may be someone's address.
-        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return ": ".join(filter(None, [".".join(map(str, problem["loc"])), problem["msg"]]))
-    if isinstance(error, OSError):
-        return str(error.strerror)
-    return str(error)
+        return problems(error)[0]
+    return str(error.strerror if isinstance(error, OSError) else error)
 
 
 def _make_ready(sandbox: Sandbox) -> None:

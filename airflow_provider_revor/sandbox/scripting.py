@@ -8,15 +8,8 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from airflow_provider_revor.sandbox.world.faults import (
-    AnswerFault,
-    DropFault,
-    ErrorFault,
-    LoseAnswerFault,
-    SlowFault,
-    TruncateFault,
-    Which,
-)
+from airflow_provider_revor.sandbox.world import faults
+from airflow_provider_revor.sandbox.world.faults import Which
 from airflow_provider_revor.sandbox.world.jobs import JobFinish, JobScript, OutboxEntry
 from airflow_provider_revor.sandbox.world.world import World
 
@@ -56,7 +49,7 @@ class ScriptingMethods:
         """
         more = {} if retry_after is None else {"Retry-After": str(retry_after)}
         error = {"status": status, "code": code, "message": message, "headers": {**(headers or {}), **more}}
-        self._world.faults.add(ErrorFault.model_validate({**error, **which}))
+        self._world.faults.add(faults.ErrorFault.model_validate({**error, **which}))
 
     def answer(
         self, status: int = 200, body: object = "", headers: Mapping[str, str] | None = None, **which: Unpack[Which]
@@ -75,19 +68,19 @@ class ScriptingMethods:
             body = json.dumps(body)
             if "content-type" not in map(str.lower, headers):
                 headers["Content-Type"] = "application/json"
-        self._world.faults.add(AnswerFault(status=status, body=body, headers=headers, **which))
+        self._world.faults.add(faults.AnswerFault(status=status, body=body, headers=headers, **which))
 
     def drop(self, **which: Unpack[Which]) -> None:
         """Close the connection before any byte of a response."""
-        self._world.faults.add(DropFault(**which))
+        self._world.faults.add(faults.DropFault(**which))
 
     def lose_answer(self, **which: Unpack[Which]) -> None:
         """Act upon the request, then close the connection before any byte of the response."""
-        self._world.faults.add(LoseAnswerFault(**which))
+        self._world.faults.add(faults.LoseAnswerFault(**which))
 
     def truncate(self, **which: Unpack[Which]) -> None:
         """Close the connection half-way through the normal response."""
-        self._world.faults.add(TruncateFault(**which))
+        self._world.faults.add(faults.TruncateFault(**which))
 
     def slow(self, seconds: float, *, after_acting: bool = False, **which: Unpack[Which]) -> None:
         """
@@ -99,7 +92,7 @@ class ScriptingMethods:
         :param after_acting: True: act upon the request first, and respond late, whether or not the client gives up.
         :param which: ``times`` and ``method``, as above.
         """
-        self._world.faults.add(SlowFault(seconds=seconds, after_acting=after_acting, **which))
+        self._world.faults.add(faults.SlowFault(seconds=seconds, after_acting=after_acting, **which))
 
     def clear_faults(self) -> None:
         """Forget the faults that have not happened yet."""
@@ -134,7 +127,7 @@ class ScriptingMethods:
         :raises ValueError: if jobs can't go so.
         """
         script = {"status": status, "after": after, "error": error, "scheduled_in": scheduled_in}
-        self._world.script_jobs(JobScript.model_validate({**script, "times": times, "recipient": recipient}))
+        self._world.scripts.add(JobScript.model_validate({**script, "times": times, "recipient": recipient}))
 
     def finish_job(
         self, job_id: str, status: str = "succeeded", error: Mapping[str, Any] | None = None

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
 from pydantic.config import JsonDict
 from typing_extensions import TypedDict
 
-from airflow_provider_revor.sandbox.contract.outreach import Channel, Servable
+from airflow_provider_revor.sandbox.contract.outreach import Answer, Channel, Servable
 
 Name = Annotated[str, Field(description="Display name.")]
 Identifier = Annotated[str | None, Field(description="An address or a profile URL.")]
@@ -114,11 +114,9 @@ def is_sendable(account: Account) -> bool:
     return account.can_send and account.status == "ok"
 
 
-class AccountList(BaseModel):
+class AccountList(Answer):
     """The response with accounts."""
 
-    ok: Literal[True] = True
-    request_id: str = Field(examples=["req_0123456789abcdef"])
     items: list[Account]
 
 

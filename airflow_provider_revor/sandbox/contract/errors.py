@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 #: The codes that list accounts; code: (status, message)
 _LISTING_ERRORS = {
@@ -81,6 +81,14 @@ class UnknownIdError(KeyError):
 
 class RefusedError(ValueError):
     """A change that the sandbox can't make in its present state: 409 in its control API."""
+
+
+def problems(error: ValidationError) -> list[str]:
+    """Say where and what is wrong, without the value, which may be someone's address."""
+    return [
+        ": ".join(filter(None, [".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")]))
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
 
 
 def is_api_path(path: str) -> bool:

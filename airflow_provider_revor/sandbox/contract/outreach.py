@@ -35,6 +35,13 @@ class Servable(BaseModel):
         return self
 
 
+class Answer(BaseModel):
+    """What every response to a request that succeeded has."""
+
+    ok: Literal[True] = True
+    request_id: str = Field(examples=["req_0123456789abcdef"])
+
+
 @dataclass(frozen=True)
 class Task:
     """The task of a body, the same for all endpoints; ``address`` is the recipient's address, profile URL or phone."""
@@ -240,11 +247,9 @@ class JobReceipt(BaseModel):
     scheduled_at: datetime
 
 
-class JobReceiptAnswer(BaseModel):
+class JobReceiptAnswer(Answer):
     """The response to a body that was accepted."""
 
-    ok: Literal[True] = True
-    request_id: str = Field(examples=["req_0123456789abcdef"])
     item: JobReceipt
 
 
@@ -270,17 +275,13 @@ class Job(JobReceipt):
     error: JobError | None
 
 
-class JobAnswer(BaseModel):
+class JobAnswer(Answer):
     """The response with a job."""
 
-    ok: Literal[True] = True
-    request_id: str = Field(examples=["req_0123456789abcdef"])
     item: Job
 
 
-class Credits(BaseModel):
+class Credits(Answer):
     """The response with what is left to spend."""
 
-    ok: Literal[True] = True
-    request_id: str = Field(examples=["req_0123456789abcdef"])
     available_credits: int

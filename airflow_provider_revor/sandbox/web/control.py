@@ -228,7 +228,7 @@ async def script_jobs(script: JobScript, world: TheWorld) -> None:
     A job goes by the oldest script that fits it and is not used up; if there is none, by the newest for all
     from now on; and if there is none of those either, it succeeds at once.
     """
-    world.script_jobs(script)
+    world.scripts.add(script)
 
 
 @router.post("/jobs/{job_id}/finish", summary="End an outreach job", responses=_FINISH_ERRORS, openapi_extra=_ENDINGS)

@@ -9,14 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_revor.sandbox.contract.errors import error_response, is_api_path
 from airflow_provider_revor.sandbox.web.connection import Connection
-from airflow_provider_revor.sandbox.world.faults import (
-    AnswerFault,
-    DropFault,
-    ErrorFault,
-    LoseAnswerFault,
-    SlowFault,
-    TruncateFault,
-)
+from airflow_provider_revor.sandbox.world import faults
 from airflow_provider_revor.sandbox.world.requests import RequestRecord
 from airflow_provider_revor.sandbox.world.world import World
 
@@ -59,7 +52,7 @@ class ApiRequestMiddleware:
             # Counted before the first byte leaves: a client that has a response finds it counted.
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                if not isinstance(fault, SlowFault):
+                if not isinstance(fault, faults.SlowFault):
                     self._world.requests.count(record)
             await send(message)
 
@@ -79,31 +72,31 @@ class ApiRequestMiddleware:
         match fault:
             case None:
                 await self._app(scope, receive, answer)
-            case ErrorFault():
+            case faults.ErrorFault():
                 response = error_response(record.request_id, fault.status, fault.code, fault.message, fault.headers)
                 await response(scope, receive, answer)
-            case AnswerFault():
+            case faults.AnswerFault():
                 plain = Response(fault.body, fault.status, fault.headers, media_type="text/plain")
                 await plain(scope, receive, answer)
-            case TruncateFault():
+            case faults.TruncateFault():
                 await self._app(scope, receive, half_an_answer)
-            case SlowFault(after_acting=True):
+            case faults.SlowFault(after_acting=True):
                 # Counted when it was acted upon, before the response: a test can rely on the count.
                 await self._app(scope, receive, keep)
                 self._world.requests.count(record)
                 if await connection.lasts(fault.seconds):
                     for message in late:
                         await answer(message)
-            case LoseAnswerFault():
+            case faults.LoseAnswerFault():
                 await self._app(scope, receive, keep)
                 self._world.requests.count(record)
                 await connection.drop()
-            case SlowFault():
+            case faults.SlowFault():
                 # Counted as it comes in: a client that gives up must not make the count depend on time.
                 self._world.requests.count(record)
                 if await connection.lasts(fault.seconds):
                     await self._app(scope, receive, answer)
-            case DropFault():
+            case faults.DropFault():
                 self._world.requests.count(record)
                 await connection.drop()
 

@@ -12,7 +12,13 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from airflow_provider_revor.sandbox.contract.accounts import AccountList
-from airflow_provider_revor.sandbox.contract.errors import ANY_REQUEST, ApiError, UnknownIdError, error_answers
+from airflow_provider_revor.sandbox.contract.errors import (
+    ANY_REQUEST,
+    ApiError,
+    UnknownIdError,
+    error_answers,
+    problems,
+)
 from airflow_provider_revor.sandbox.contract.outreach import (
     Body,
     Credits,
@@ -130,10 +136,7 @@ def _create(request: Request, caller: Caller, shape: type[Body], body: dict[str,
     try:
         task = shape.model_validate(body).task(body)
     except ValidationError as error:
-        # Only where and what: the value may be someone's address.
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-        named = (f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in problems)
-        raise ApiError("invalid_request", f"{'; '.join(named)}.") from None
+        raise ApiError("invalid_request", f"{'; '.join(problems(error))}.") from None
     write = Write(caller.owner, caller.api_key, request.url.path, request.headers.get("idempotency-key") or None)
     item = caller.world.create_job(task, write)
     return JobReceiptAnswer(request_id=request.state.request_id, item=item)

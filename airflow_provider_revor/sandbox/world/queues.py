@@ -9,23 +9,21 @@ from typing import Generic, Protocol, Self, TypeVar
 from airflow_provider_revor.sandbox.contract.errors import RefusedError
 
 
-class Repeated(Protocol):
-    """What happens a number of ``times``; None: from now on."""
-
+class _Repeated(Protocol):
     @property
-    def times(self) -> int | None:
-        """How many times are left."""
+    def times(self) -> int | None: ...
 
-    def model_copy(self, *, update: dict[str, int]) -> Self:
-        """Copy it, with another number of times."""
+    def model_copy(self, *, update: dict[str, int]) -> Self: ...
 
 
-T = TypeVar("T", bound=Repeated)
+T = TypeVar("T", bound=_Repeated)
 
 
 class Queue(Generic[T]):
     """
-    What is to happen, in order. What happens from now on comes last, the newest first. Safe in any thread.
+    What is to happen, in order: each as often as its ``times`` says.
+
+    What happens from now on (``times`` is None) comes last, the newest first. Every method is safe in any thread.
 
     :param name: the plural of what it has.
     :param most: how many it takes.

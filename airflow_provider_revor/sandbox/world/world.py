@@ -58,13 +58,13 @@ class World:
     ) -> None:
         self.keys = Keys(api_key)
         self.faults: Queue[Fault] = Queue("faults", faults.MAX_FAULTS)
+        self.scripts: Queue[JobScript] = Queue("scripts", jobs.MAX_SCRIPTS)
         self.requests = Requests(on_request)
         self._lock = threading.RLock()
         self._accounts: dict[str, dict[str, Account]] = {}
         self._clock = Clock()
         self._keep_intervals = keep_intervals
         self._last_starts: dict[tuple[str, str], datetime] = {}
-        self._scripts: Queue[JobScript] = Queue("scripts", jobs.MAX_SCRIPTS)
         self._jobs: dict[str, OutreachJob] = {}
         self._kept = 0
         self.credits = 1_000
@@ -189,7 +189,7 @@ class World:
         return account
 
     def _make_job(self, task: Task, request: Write, account: Account) -> OutreachJob:
-        script = self._scripts.take(lambda script: script.fits(task)) or JobScript()
+        script = self.scripts.take(lambda script: script.fits(task)) or JobScript()
         now = self._clock.now()
         start = now + timedelta(seconds=script.scheduled_in)
         if self._keep_intervals:
@@ -210,11 +210,6 @@ class World:
             outcome=script.status,
             error=script.error,
         )
-
-    def script_jobs(self, script: JobScript) -> None:
-        """Set how the next jobs go."""
-        with self._lock:
-            self._scripts.add(script)
 
     def job(self, job_id: str, owner: str) -> Job:
         """Return an owner's job as it is now; KeyError if there is none."""
@@ -278,7 +273,7 @@ class World:
             self._jobs.clear()
             self._kept = 0
             self._memory.clear()
-            self._scripts.clear()
+            self.scripts.clear()
             self._last_starts.clear()
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
 from airflow_provider_revor.sandbox.world.world import World
 
@@ -29,10 +29,6 @@ _HEADERS = {
 router = APIRouter(include_in_schema=False)
 
 
-async def _world(request: Request) -> Any:
-    return request.app.state.world
-
-
 @router.get("/")
 async def home() -> Response:
     """Serve the page."""
@@ -48,8 +44,9 @@ async def home_file(name: str) -> Response:
 
 
 @router.get("/sandbox/overview")
-async def overview(world: Annotated[World, Depends(_world)]) -> dict[str, Any]:
+async def overview(request: Request) -> dict[str, Any]:
     """Return what the page shows: of each kind the total and the latest, newest first."""
+    world: World = request.app.state.world
     return world.overview(MOST_SHOWN)
 
 
