@@ -226,7 +226,8 @@ class WaitingSensor(TellsPeople, ExplainsFailures, LinksToAccounts, BaseSensorOp
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
     ) -> float:
-        # No public method says how long a poking sensor pauses, and a Retry-After must be obeyed.
+        # Private to Airflow, but nothing public says how long a pause is (exponential_backoff) and what time is left
+        # (mode="reschedule"), or can shorten a pause: the alternative is a copy of Airflow's loop for each version.
         interval = max(super()._get_next_poke_interval(started_at, run_duration, poke_count), MIN_POKE_INTERVAL)
         left = max(self.timeout - run_duration(), 0)
         if self._in_doubt:
