@@ -12,15 +12,13 @@ PACKAGE = "airflow_provider_revor"
 
 # From the ground up. A module imports from its own room and from those below, whether at the top or late.
 FLOORS = [
-    {"__init__", "get_provider_info", "version_compat", "templates", "typing"},
+    {"__init__", "get_provider_info", "version_compat", "typing"},
     {"exceptions"},
-    {"failures", "api"},
+    {"api"},
     {"links", "metrics"},
-    {"endings"},
     {"selection"},
     {"rules"},
-    {"progress", "retry_policy", "campaign", "hooks"},
-    {"alerts"},
+    {"retry_policy", "campaign", "hooks", "tasks"},
     {"triggers"},
     {"sensors", "operators"},
     {"cli", "testing", "ui"},

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
 
-from airflow_provider_revor.alerts import NotifiesPeople
 from airflow_provider_revor.api.checks import interval_bounds
 from airflow_provider_revor.exceptions import RevorJobTimeoutError, error_from_dict
-from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.operators.arguments import CampaignArg, Exclude, Interval
 from airflow_provider_revor.operators.campaign import Campaign
@@ -19,7 +17,9 @@ from airflow_provider_revor.operators.ledger import MapsWithLedger, check_campai
 from airflow_provider_revor.rules.campaign import MESSAGES
 from airflow_provider_revor.rules.exclusion import Exclusion
 from airflow_provider_revor.rules.pauses import seconds
-from airflow_provider_revor.templates import is_known
+from airflow_provider_revor.tasks.alerts import NotifiesPeople
+from airflow_provider_revor.tasks.failures import ExplainsFailures
+from airflow_provider_revor.tasks.templates import is_known
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_revor.api.jobs import job_request
 from airflow_provider_revor.exceptions import RevorJobFailedError
-from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.templates import is_literal
+from airflow_provider_revor.tasks.failures import ExplainsFailures
+from airflow_provider_revor.tasks.templates import is_literal
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:

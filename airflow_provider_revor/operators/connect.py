@@ -10,10 +10,10 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_revor.api.accounts import Channel, ConnectAccount, counted, parse_channel, parse_flag
 from airflow_provider_revor.api.answers import clean_id
-from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.links import LinksToAccounts
-from airflow_provider_revor.templates import is_literal
+from airflow_provider_revor.tasks.failures import ExplainsFailures
+from airflow_provider_revor.tasks.templates import is_literal
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:

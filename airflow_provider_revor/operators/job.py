@@ -22,13 +22,13 @@ from airflow_provider_revor.operators.campaign import PersonInCampaign
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.operators.sending import OutreachSender, this_try
 from airflow_provider_revor.operators.waiting import JobWait
-from airflow_provider_revor.progress import WaitLog, from_now, job_question
 from airflow_provider_revor.rules.batch import End
 from airflow_provider_revor.rules.campaign import Skipped
 from airflow_provider_revor.rules.exclusion import person_digest
 from airflow_provider_revor.rules.keys import fixed_choice, task_key
 from airflow_provider_revor.rules.outcomes import EXCLUDED, Row
 from airflow_provider_revor.rules.sending import Try
+from airflow_provider_revor.tasks.progress import WaitLog, from_now, job_question
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 
 if TYPE_CHECKING:

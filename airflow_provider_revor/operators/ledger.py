@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_revor.campaign import CAMPAIGNS
 from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.rules.campaign import campaign_name
-from airflow_provider_revor.templates import is_literal
+from airflow_provider_revor.tasks.templates import is_literal
 from airflow_provider_revor.version_compat import ASSET_STATE_STORE
 
 if TYPE_CHECKING:

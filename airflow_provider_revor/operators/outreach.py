@@ -11,7 +11,7 @@ from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.operators.arguments import OutreachJobArgs
 from airflow_provider_revor.operators.job import OutreachJobOperator
 from airflow_provider_revor.rules.campaign import LIKES
-from airflow_provider_revor.templates import is_known
+from airflow_provider_revor.tasks.templates import is_known
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.jobs import OutreachJob

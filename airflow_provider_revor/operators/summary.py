@@ -9,7 +9,6 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.exceptions import RevorBatchFailedError, RevorValueError
-from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.rules.outcomes import (
     MaxFailed,
     Row,
@@ -18,6 +17,7 @@ from airflow_provider_revor.rules.outcomes import (
     summarize,
     verdict,
 )
+from airflow_provider_revor.tasks.failures import ExplainsFailures
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:

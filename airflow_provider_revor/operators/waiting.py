@@ -9,20 +9,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_revor.api.jobs import job_from_dict
-from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.base import OutreachOperator
 from airflow_provider_revor.operators.killing import cancel_from_worker
 from airflow_provider_revor.operators.memory import AttemptMemory
 from airflow_provider_revor.rules.pauses import Misses, deferral_timeout, job_pause, time_left
+from airflow_provider_revor.tasks.endings import ends_in_triggerer
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_revor.api.jobs import OutreachJob
-    from airflow_provider_revor.progress import WaitLog
+    from airflow_provider_revor.tasks.progress import WaitLog
 
 
 class JobWait(OutreachOperator):

@@ -20,13 +20,13 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError, error_from_dict
-from airflow_provider_revor.failures import ExplainsFailures
 from airflow_provider_revor.links import LinksToAccounts
-from airflow_provider_revor.progress import SIGN_OF_LIFE_INTERVAL
 from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, deferral_timeout, seconds, time_left
 from airflow_provider_revor.sensors.telling import TellsPeople
+from airflow_provider_revor.tasks.endings import ends_in_triggerer
+from airflow_provider_revor.tasks.failures import ExplainsFailures
+from airflow_provider_revor.tasks.progress import SIGN_OF_LIFE_INTERVAL
 from airflow_provider_revor.version_compat import AirflowRescheduleException, is_trigger_timeout
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
 from airflow_provider_revor.api.accounts import parse_channel
 from airflow_provider_revor.api.text import clean_id
-from airflow_provider_revor.endings import is_customised
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.rules.gate import ACCOUNTS_QUESTION, Gate
 from airflow_provider_revor.rules.pauses import asked_pause, deferral_timeout
 from airflow_provider_revor.selection import Strategy, sticky_digest
 from airflow_provider_revor.sensors.base import WaitingSensor
-from airflow_provider_revor.templates import is_literal
+from airflow_provider_revor.tasks.endings import is_customised
+from airflow_provider_revor.tasks.templates import is_literal
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.metrics import count_job
-from airflow_provider_revor.progress import job_question
 from airflow_provider_revor.rules.pauses import job_pause
 from airflow_provider_revor.sensors.base import WaitingSensor
-from airflow_provider_revor.templates import is_literal
+from airflow_provider_revor.tasks.progress import job_question
+from airflow_provider_revor.tasks.templates import is_literal
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

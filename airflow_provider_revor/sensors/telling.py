@@ -7,8 +7,8 @@ from abc import abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_revor.alerts import NotifiesPeople
-from airflow_provider_revor.progress import WaitLog
+from airflow_provider_revor.tasks.alerts import NotifiesPeople
+from airflow_provider_revor.tasks.progress import WaitLog
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

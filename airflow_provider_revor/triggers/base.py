@@ -15,17 +15,17 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
-from airflow_provider_revor.endings import declares_work, settings_add_work
 from airflow_provider_revor.exceptions import RevorError, RevorTransientError
 from airflow_provider_revor.links import XCOM_KEY, has_accounts_link
-from airflow_provider_revor.progress import SIGN_OF_LIFE_INTERVAL
 from airflow_provider_revor.rules.kills import Place
+from airflow_provider_revor.tasks.endings import declares_work, settings_add_work
+from airflow_provider_revor.tasks.progress import SIGN_OF_LIFE_INTERVAL
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 from airflow_provider_revor.version_compat import KILLS_TRIGGERS
 
 if TYPE_CHECKING:
-    from airflow_provider_revor.progress import WaitLog
     from airflow_provider_revor.rules.pauses import DeadlineStatus
+    from airflow_provider_revor.tasks.progress import WaitLog
 
 # A worker may report a task's end some seconds late ([workers] min_heartbeat_interval). A task that its trigger resumes
 # before the scheduler has read that report is taken for killed, and failed: no trigger fires so soon after a deferral.

@@ -18,11 +18,11 @@ from airflow_provider_revor.exceptions import (
     RevorRateLimitError,
 )
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.progress import ProgressLog, WaitLog
 from airflow_provider_revor.rules.batch import End, Queue, pack, unpack
 from airflow_provider_revor.rules.outcomes import Row, by_urgency
 from airflow_provider_revor.rules.pacing import Pace
 from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, asked_pause
+from airflow_provider_revor.tasks.progress import ProgressLog, WaitLog
 from airflow_provider_revor.triggers.base import DiscreetEvent, KillableWait
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 

@@ -13,10 +13,10 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorConfigurationError, RevorValueError
-from airflow_provider_revor.progress import WaitLog
 from airflow_provider_revor.rules.gate import ACCOUNTS_QUESTION, Gate
 from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, retry_after, seconds
 from airflow_provider_revor.selection import Strategy
+from airflow_provider_revor.tasks.progress import WaitLog
 from airflow_provider_revor.triggers.base import DiscreetEvent, TaskWait
 from airflow_provider_revor.triggers.changes import Becomes, Changes
 from airflow_provider_revor.triggers.looks import Poll

@@ -12,8 +12,8 @@ from airflow.triggers.base import BaseTrigger
 from airflow_provider_revor.api.jobs import job_from_dict
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.metrics import count_job
-from airflow_provider_revor.progress import WaitLog, job_question
 from airflow_provider_revor.rules.pauses import Misses, first_pause, job_pause
+from airflow_provider_revor.tasks.progress import WaitLog, job_question
 from airflow_provider_revor.triggers.base import DiscreetEvent, KillableWait
 from airflow_provider_revor.triggers.polling import polls
 

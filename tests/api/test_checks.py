@@ -16,7 +16,7 @@ from airflow_provider_revor.api.checks import (
     recipient_of,
 )
 from airflow_provider_revor.exceptions import RevorValueError
-from airflow_provider_revor.templates import is_known
+from airflow_provider_revor.tasks.templates import is_known
 
 GOOD = {
     "email": ({"address": "ada@example.com"}, {"subject": "Hello", "text": "Hello Ada"}),

@@ -17,9 +17,9 @@ from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.hooks.transport import AsyncTransport, SyncTransport
 from airflow_provider_revor.operators.connect import ListConnectAccountsOperator
 from airflow_provider_revor.operators.outreach import OutreachDispatchOperator
-from airflow_provider_revor.progress import WaitLog
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
+from airflow_provider_revor.tasks.progress import WaitLog
 
 # Far beyond all that these tests wait for.
 TIMEOUT = 10.0**9

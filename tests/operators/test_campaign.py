@@ -13,10 +13,10 @@ from outreach_tasks import EMAIL, LIKE, PROFILE, Assets, Store, both, context, d
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.campaign import CAMPAIGNS, LIKES, CampaignLedger, Entry, person_digest
-from airflow_provider_revor.endings import ends_in_triggerer
 from airflow_provider_revor.operators.batch import OutreachBatchOperator
 from airflow_provider_revor.operators.job import OutreachJobOperator
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
+from airflow_provider_revor.tasks.endings import ends_in_triggerer
 from airflow_provider_revor.version_compat import ASSET_STATE_STORE
 
 ADDRESS = EMAIL["recipient"]["address"]
@@ -556,7 +556,7 @@ def test_an_asset_has_a_ledger_of_its_own(ready, assets):
 @needs_a_ledger
 def test_the_end_of_a_task_in_a_campaign_is_entered_by_a_worker(monkeypatch):
     """A trigger cannot reach the asset state store."""
-    monkeypatch.setattr("airflow_provider_revor.endings.settings_add_work", lambda: False)
+    monkeypatch.setattr("airflow_provider_revor.tasks.endings.settings_add_work", lambda: False)
     from airflow.sdk import DAG
 
     with DAG("campaign_endings", schedule=None):

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_revor.exceptions import RevorConnectionError, RevorRateLimitError
-from airflow_provider_revor.progress import WaitLog
 from airflow_provider_revor.rules.gate import ACCOUNTS_QUESTION, Gate
+from airflow_provider_revor.tasks.progress import WaitLog
 
 ANY, EMAIL, THAT = Gate.of(), Gate.of(channel="email"), Gate.of(account_id="acc_2")
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.jobs import OutreachJob
-from airflow_provider_revor.progress import WaitLog
 from airflow_provider_revor.rules.pauses import (
     Misses,
     asked_pause,
@@ -22,6 +21,7 @@ from airflow_provider_revor.rules.pauses import (
     seconds,
     time_left,
 )
+from airflow_provider_revor.tasks.progress import WaitLog
 
 NOW = 1_767_258_000.0  # 2026-01-01T09:00:00Z
 LIMITED = e.RevorRateLimitError("limited", retry_after=1.0)

@@ -12,7 +12,7 @@ from triggers.waits import JOB, Polls, events, payload
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
-from airflow_provider_revor.progress import WaitLog
+from airflow_provider_revor.tasks.progress import WaitLog
 from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
 
 RUNNING, DONE = JOB.goes_on, JOB.ends

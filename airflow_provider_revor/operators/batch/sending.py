@@ -27,9 +27,9 @@ from airflow_provider_revor.exceptions import (
 from airflow_provider_revor.operators.batch.memory import OfOnePerson
 from airflow_provider_revor.operators.campaign import PersonInCampaign
 from airflow_provider_revor.operators.sending import OutreachSender
-from airflow_provider_revor.progress import ProgressLog
 from airflow_provider_revor.rules.keys import digest
 from airflow_provider_revor.rules.pacing import Pace
+from airflow_provider_revor.tasks.progress import ProgressLog
 
 if TYPE_CHECKING:
     from airflow_provider_revor.hooks.revor import RevorHook

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_revor.operators.base import OutreachOperator
 from airflow_provider_revor.operators.killing import cancel_from_worker
-from airflow_provider_revor.progress import in_words
 from airflow_provider_revor.rules.outcomes import Row, by_urgency, describe, summarize
 from airflow_provider_revor.rules.pauses import deferral_timeout, time_left
+from airflow_provider_revor.tasks.progress import in_words
 from airflow_provider_revor.triggers.batch import ENDED, JOBS
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 

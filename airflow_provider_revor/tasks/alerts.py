@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
 from airflow_provider_revor.exceptions import RevorValueError
-from airflow_provider_revor.progress import clock_time, in_words
 from airflow_provider_revor.rules.pauses import seconds
+from airflow_provider_revor.tasks.progress import clock_time, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
 
-from airflow_provider_revor import endings
-from airflow_provider_revor.endings import declares_work, ends_in_triggerer, is_customised, settings_add_work
 from airflow_provider_revor.sensors.base import WaitingSensor
 from airflow_provider_revor.sensors.connect import SendableAccountSensor
+from airflow_provider_revor.tasks import endings
+from airflow_provider_revor.tasks.endings import declares_work, ends_in_triggerer, is_customised, settings_add_work
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
 pytestmark = pytest.mark.skipif(not START_FROM_TRIGGER, reason="tasks end in the triggerer on Airflow 3.3+")
