@@ -24,6 +24,9 @@ __all__ = ["CAMPAIGNS", "LIKES", "MESSAGES", "CampaignLedger", "Entry", "person_
 #: The name of the asset whose state store holds the ledgers of campaigns that are given by name.
 CAMPAIGNS = "revor_campaigns"
 
+# How often what was entered is written, if others drop it each time.
+_MOST_ROUNDS = 3
+
 
 class Store(Protocol):
     """An asset's state store, as ``context["asset_state_store"][asset]`` has it."""
@@ -71,6 +74,8 @@ class CampaignLedger:
         self._on_error = on_error
         self._shards: dict[int, dict[str, Entry]] = {}
         self._changed: dict[str, Entry] = {}
+        #: What was written by this object.
+        self._written: dict[str, Entry] = {}
 
     def __contains__(self, person: Mapping[str, Any] | str) -> bool:
         """
@@ -129,29 +134,47 @@ class CampaignLedger:
         """
         self._changed[who] = entry
 
-    def save(self) -> dict[str, Entry]:
+    def save(self, *, check: bool = True) -> dict[str, Entry]:
         """
         Write what was entered.
 
         Others may have written meanwhile, so each value is read again first and only what is newer is replaced.
 
+        :param check: Whether to read each value once more afterwards: another task that read it before it was written
+            and wrote it later has dropped what was entered, which is then written again. Default: True.
         :return: The entries of others that stay: of the same job, or of a later attempt.
         """
         taken: dict[str, Entry] = {}
-        by_shard: dict[int, dict[str, Entry]] = {}
-        for who, entry in self._changed.items():
-            by_shard.setdefault(shard_of(who), {})[who] = entry
-        self._changed = {}
-        for number, changes in by_shard.items():
-            kept = self._read(number)
-            mine = {who: entry for who, entry in changes.items() if not _stays(kept.get(who), entry)}
-            taken.update({who: kept[who] for who in changes.keys() - mine.keys()})
-            if any(kept.get(who) != entry for who, entry in mine.items()):
-                self._write(number, {**kept, **mine})
-            # A store that has failed meanwhile returned none: what was read before is still known.
-            known = kept if self._store is not None else self._shards.get(number, {})
-            self._shards[number] = {**known, **mine}
+        rounds = _MOST_ROUNDS if check else 1
+        while self._changed and rounds:
+            rounds -= 1
+            changed, self._changed = self._changed, {}
+            for number, changes in _by_shard(changed).items():
+                taken.update(self._save(number, changes))
+            if check:
+                self._changed = self._dropped()
         return taken
+
+    def _save(self, number: int, changes: Mapping[str, Entry]) -> dict[str, Entry]:
+        kept = self._read(number)
+        mine = {who: entry for who, entry in changes.items() if not _stays(kept.get(who), entry)}
+        if any(kept.get(who) != entry for who, entry in mine.items()):
+            self._write(number, {**kept, **mine})
+        self._written.update(mine)
+        # A store that has failed meanwhile returned none: what was read before is still known.
+        known = kept if self._store is not None else self._shards.get(number, {})
+        self._shards[number] = {**known, **mine}
+        return {who: kept[who] for who in changes.keys() - mine.keys()}
+
+    def _dropped(self) -> dict[str, Entry]:
+        """Return what was written, and is not there any more."""
+        dropped: dict[str, Entry] = {}
+        for number, written in _by_shard(self._written).items():
+            kept = self._read(number)
+            if self._store is None:
+                return {}
+            dropped.update({who: entry for who, entry in written.items() if _is_older(kept.get(who), entry)})
+        return dropped
 
     def _read(self, number: int) -> dict[str, Entry]:
         if self._store is None:
@@ -187,3 +210,20 @@ def _stays(kept: Entry | None, entry: Entry) -> bool:
         return True
     # The same attempt, so the same key: whoever entered it first sent it.
     return kept.by not in ("", entry.by)
+
+
+def _is_older(kept: Entry | None, entry: Entry) -> bool:
+    """Return whether an entry in the ledger is from before another was written."""
+    if kept is None or kept.attempt != entry.attempt:
+        return kept is None or kept.attempt < entry.attempt
+    if entry.struck:
+        return not kept.struck
+    same = (kept.job_id, kept.by) == (entry.job_id, entry.by)
+    return same and kept.end is None and entry.end is not None
+
+
+def _by_shard(entries: Mapping[str, Entry]) -> dict[int, dict[str, Entry]]:
+    by_shard: dict[int, dict[str, Entry]] = {}
+    for who, entry in entries.items():
+        by_shard.setdefault(shard_of(who), {})[who] = entry
+    return by_shard

@@ -141,9 +141,13 @@ class Campaign:
             at = entry.at if entry and same else int(time.time())
             self.ledger.note(who, Entry(recorded.number, recorded.job_id, at, self.by, end))
 
-    def save(self) -> dict[str, Entry]:
-        """Write what was entered, and return the entries of others that stay."""
-        return self.ledger.save() if self.ledger else {}
+    def save(self, *, check: bool = True) -> dict[str, Entry]:
+        """
+        Write what was entered, and return the entries of others that stay.
+
+        :param check: As for :meth:`.CampaignLedger.save`. Default: True.
+        """
+        return self.ledger.save(check=check) if self.ledger else {}
 
     def _give_up(self, what: str, error: Exception) -> None:
         self.has_ledger = False

@@ -269,7 +269,7 @@ def test_who_is_struck_from_the_ledger_is_written_to_once_more(ready, make, asse
 
 @both
 def test_a_crash_between_message_and_ledger_is_one_message(ready, make, assets, monkeypatch):
-    def crash(*args):
+    def crash(*args, **kwargs):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -481,8 +481,9 @@ def test_ten_thousand_people_cost_few_calls(assets, monkeypatch):
     monkeypatch.setattr(RevorHook, "get_outreach_job", lambda hook, job_id: OutreachJob(job_id, "succeeded"))
     people = [f"lead{number}" for number in range(10_000)]
     batch(people, campaign="spring").execute(context(assets=assets, store=Store(), clears=0))
-    # Each of the 256 values twice: read, read again before it is written, and written; with the jobs, then the ends.
-    assert assets.calls <= 256 * 6
+    # Each of the 256 values twice: read, read again before it is written, written, and read to see whether another task
+    # has dropped that; with the jobs, then the ends.
+    assert assets.calls <= 256 * 8
     assert max(map(len, assets.values.values())) < 65_536 / 4
     assets.calls = 0
     summary = batch(people, campaign="spring").execute(context(run_id="r2", assets=assets, store=Store(), clears=0))

@@ -37,7 +37,7 @@ class Task:
     def __init__(self, kind, dag_id, run_id, people):
         self.kind, self.dag_id, self.run_id, self.people = kind, dag_id, run_id, list(people)
         self.try_number, self.max_tries, self.state, self.cleared = 0, 1, "none", False
-        self.records = {}
+        self.records, self.pushed, self.jobs = {}, {}, set()
         self.created = Counter()
         self.first_after_clear = False
 
@@ -64,9 +64,11 @@ class OncePerCampaign(RuleBasedStateMachine):
         ]
         self.ledger, self.text, self.now = {}, "Hello", None
         self.steps_to_crash = self.steps_to_other = self.other = None
-        self.ledger_away = False
+        self.ledger_away = self.inside = False
         # By address: how many jobs there were when a person authorised one more; and how often somebody was struck.
         self.authorised, self.strikes = {}, Counter()
+        # Jobs of tries that ended in order: they must be in the ledger, whatever another task writes.
+        self.entered = set()
 
     def teardown(self):
         if hasattr(self, "patch"):
@@ -89,8 +91,9 @@ class OncePerCampaign(RuleBasedStateMachine):
             if self.steps_to_other < 0:
                 mine, crash = self.now, self.steps_to_crash
                 self.steps_to_crash = self.steps_to_other = None
+                self.inside = True
                 self.attempt(self.other)
-                self.now, self.steps_to_crash = mine, crash
+                self.now, self.steps_to_crash, self.inside = mine, crash, False
 
     def call(self, function, *args):
         self.step()
@@ -106,7 +109,8 @@ class OncePerCampaign(RuleBasedStateMachine):
         before = dict(self.revor.jobs)
         body.pop("min_channel_task_interval_seconds")
         job = self.revor.post(address, json.dumps([account_id, content, body]), idempotency_key)
-        for _ in self.revor.jobs.keys() - before.keys():
+        for job_id in self.revor.jobs.keys() - before.keys():
+            task.jobs.add(job_id)
             self.check_new_job(task, address, before)
         self.step()
         return job
@@ -150,7 +154,7 @@ class OncePerCampaign(RuleBasedStateMachine):
             map_index=-1,
             try_number=task.try_number,
             max_tries=task.max_tries,
-            xcom_push=lambda key, value: json.dumps(value),
+            xcom_push=lambda key, value: task.pushed.update({key: json.loads(json.dumps(value))}),
         )
         if not self.has_stores:
             return {"ti": ti}
@@ -189,7 +193,9 @@ class OncePerCampaign(RuleBasedStateMachine):
             for address in map(str.lower, task.people):
                 self.authorised.setdefault(address, set()).add(len(self.jobs_of(address)))
         task.created.clear()
-        self.now, task.state = task, "running"
+        task.pushed.clear()
+        task.jobs.clear()
+        self.now, task.state, crashed = task, "running", False
         try:
             done = self.operator(task).execute(self.context(task))
         except AirflowSkipException:
@@ -197,7 +203,8 @@ class OncePerCampaign(RuleBasedStateMachine):
             assert self.jobs_of(task.people[0].lower()), "skipped without an earlier message"
         except AirflowFailException:
             task.state = "failed"
-        except (Crash, e.RevorError):
+        except (Crash, e.RevorError) as error:
+            crashed = isinstance(error, Crash)
             task.state = "up_for_retry" if task.try_number <= task.max_tries else "failed"
         else:
             task.state = "success"
@@ -205,6 +212,28 @@ class OncePerCampaign(RuleBasedStateMachine):
                 assert self.revor.jobs[done["id"]]["status"] in LIVE, "a success without a message"
         finally:
             self.now = None
+        if task.kind == "batch":
+            rows = task.pushed.get("jobs", ())
+        else:
+            rows = [task.pushed["return_value"]] if task.state == "skipped" else ()
+        for row in rows:
+            self.check_skipped(row)
+        # One that ran within another's read and write of the ledger is over before it can see what was dropped.
+        if not (crashed or self.ledger_away or self.inside):
+            self.entered |= task.jobs
+
+    def check_skipped(self, row):
+        """What a task says of an earlier message is true."""
+        if row["job_id"] is None or row["status"] != "skipped":
+            # Sent, or skipped because another message was, and how that one ended is not known.
+            return
+        job = self.revor.jobs[row["job_id"]]
+        assert row["code"] == ("already_written_to" if job["status"] in LIVE else "already_failed"), "a false reason"
+        # Keys alone lead to the first attempt, and not to one after a clear.
+        if row["code"] == "already_failed" and self.has_stores and not self.ledger_away:
+            mine = self.jobs_of(job["address"], {job_id: self.revor.jobs[job_id] for job_id in self.entered})
+            live = sum(one["status"] in LIVE for one in mine)
+            assert live <= self.strikes[job["address"]], "told as failed, and was written to since"
 
     @rule(index=st.integers(0, 3), crash=CRASHES, at_once=st.none() | st.sampled_from(ENDS))
     def run(self, index, crash, at_once):

@@ -156,7 +156,7 @@ class BatchSender:
                     self._save()
         finally:
             self._save()
-            self._enter()
+            self._enter(check=True)
         for reason, number in conflicts.items():
             self._log.warning("%s: %s", "1 person" if number == 1 else f"{number:,} people", reason)
         if self._outdated:
@@ -271,9 +271,9 @@ class BatchSender:
         if self._saved_at > self._entered_at + _ENTER_EVERY:
             self._enter()
 
-    def _enter(self) -> None:
+    def _enter(self, *, check: bool = False) -> None:
         """Write the campaign's ledger; whoever is in it by another task meanwhile is not this task's."""
-        taken = self._campaign.save() if self._campaign else {}
+        taken = self._campaign.save(check=check) if self._campaign else {}
         self._entered_at = time.monotonic()
         for position, row in list(self.rows.items()) if taken else ():
             entry = taken.get(self._whos[position])
