@@ -73,7 +73,8 @@ class SendableAccountSensor(WaitingSensor):
         custom XCom backend, tasks mapped over its return value. Default: False.
     :param notify_after: After how many seconds of waiting to call ``on_waiting_callback``, or a timedelta; None for
         never. A deferred gate resumes on a worker for it, and defers again. In ``reschedule`` mode, the process whose
-        next look would come later keeps its worker until then. Default: None.
+        next look would come later keeps its worker until then; below Airflow 3.3, nobody is told if the next process
+        begins later than a ``poke_interval`` after that. Default: None.
     :param on_waiting_callback: A callable that takes the context, a notifier, or a list of these. One that fails is
         logged, and stops neither the others nor the wait. Default: None.
     :param log_every: Seconds, or a timedelta, after which a wait without change is logged again. Default: an hour.

@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from factories import account, job
 from modes import MODES, Clock
+from outreach_tasks import Store
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.jobs import OutreachJob
@@ -25,7 +26,7 @@ from airflow_provider_revor.sensors.connect import SendableAccountSensor
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
 from airflow_provider_revor.triggers.connect import SendableAccountTrigger
 from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
-from airflow_provider_revor.version_compat import START_FROM_TRIGGER
+from airflow_provider_revor.version_compat import COUNTS_CLEARS, START_FROM_TRIGGER
 
 OUTREACH = DAG("outreach", schedule=None)
 START = 1_700_000_000.0
@@ -48,7 +49,7 @@ def play(connect, monkeypatch, caplog):
         monkeypatch.setattr(cls, "log", logging.getLogger("wait"))
     caplog.set_level(logging.INFO, "wait")
 
-    def wait(mode, sensor, *polls, told=None, delay=0.0):
+    def wait(mode, sensor, *polls, told=None, delay=0.0, store=None):
         clock = Clock(monkeypatch, START)
         clock.scheduler_delay = delay
         if told is not None:
@@ -72,6 +73,8 @@ def play(connect, monkeypatch, caplog):
             "dag": OUTREACH,
             "ti": clock.ti(task_id="gate", dag_id="outreach", log_url="https://airflow/log"),
         }
+        if store is not None:
+            context["task_state_store"] = store
         return MODES[mode](sensor, context, clock)
 
     return wait
@@ -219,6 +222,52 @@ def test_a_wait_that_lasts_tells_people_once_and_goes_on_with_the_same_deadline(
     # A process that is rescheduled may begin late.
     assert after <= told.calls[0][0] <= after + 1 + (delay if mode == "reschedule" else 0)
     assert 600 <= told.clock.passed <= 600 + 75 + (delay if mode == "reschedule" else 0)
+
+
+@pytest.mark.parametrize("delay", [0, 7, 70, 200])
+@pytest.mark.parametrize("after", [0, 30, 80, 150, 400])
+def test_a_rescheduled_wait_tells_people_once_however_late_its_processes_begin(play, delay, after):
+    """It waits for a place in the pool, for example."""
+    told, store = Told(), Store()
+    # An earlier wait of the same task instance, before a person cleared it.
+    store["airflow_provider_revor.told_at"] = START - 1000
+    waits = gate(notify_after=after, on_waiting_callback=told)
+    with pytest.raises(AirflowSensorTimeout, match="within 600 s"):
+        play("reschedule", waits, SHUT, told=told, delay=delay, store=store)
+    assert len(told.calls) == 1
+    assert after <= told.calls[0][0] <= after + delay + 1
+
+
+class BrokenStore:
+    def get(self, key):
+        raise OSError("away")
+
+    def set(self, key, value, *, retention):
+        raise OSError("away")
+
+
+@pytest.mark.skipif(not COUNTS_CLEARS, reason="the task state store is new in Airflow 3.3")
+def test_a_store_that_cannot_be_used_stops_neither_the_wait_nor_the_telling(play, lines):
+    told = Told()
+    play(
+        "reschedule",
+        gate(notify_after=80, on_waiting_callback=told),
+        *4 * [SHUT],
+        [account()],
+        told=told,
+        delay=7,
+        store=BrokenStore(),
+    )
+    assert len(told.calls) == 1
+    assert any("people may be told again: OSError: away" in line for line in lines())
+
+
+@pytest.mark.parametrize(("delay", "times"), [(7, 1), (70, 0)])
+def test_without_a_store_a_process_that_begins_very_late_does_not_know_and_tells_nobody(play, delay, times):
+    told = Told()
+    with pytest.raises(AirflowSensorTimeout):
+        play("reschedule", gate(notify_after=65, on_waiting_callback=told), SHUT, told=told, delay=delay)
+    assert len(told.calls) == times
 
 
 @every_mode
