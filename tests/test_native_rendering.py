@@ -33,8 +33,12 @@ with DAG("native", schedule=None, render_template_as_native_obj=True, params=par
             **wait,
         )
     ) >> LinkedInPostLikeOperator(
-        task_id="like", profile_url="{{ params.profile }}", topic="{{ params.price }}", account_id="1002",
-        campaign="{{ params.key }}", **wait,
+        task_id="like",
+        profile_url="{{ params.profile }}",
+        topic="{{ params.price }}",
+        account_id="1002",
+        campaign="{{ params.key }}",
+        **wait,
     ) >> OutreachJobSensor(task_id="job", job_id="{{ params.job }}", **wait)
 
 with DAG("booleans", schedule=None, render_template_as_native_obj=True, params={"phone": "True"}) as booleans:

@@ -136,21 +136,22 @@ class ProgressLog:
     :param log: The task's or the trigger's log.
     :param total: How many messages there are.
     :param outcomes: Which outcomes are progress, in the order of the line.
+    :param at_once: Whether the first line comes at once, and not after a minute. Default: True.
     """
 
-    def __init__(self, log: Log, total: int, outcomes: tuple[str, ...]) -> None:
+    def __init__(self, log: Log, total: int, outcomes: tuple[str, ...], *, at_once: bool = True) -> None:
         self._log = log
         self._total = total
         self._outcomes = outcomes
         self._logged: tuple[int, ...] | None = None
-        self._logged_at = float("-inf")
+        self._logged_at = float("-inf") if at_once else time.monotonic()
 
     def update(self, counts: Mapping[str, int], now: float, next_in: float | None = None) -> None:
         """
         Log how far it has come, if it is time to.
 
         :param counts: How many messages there are of each outcome.
-        :param now: The time in seconds, by any clock that does not go back.
+        :param now: The time in seconds, by the monotonic clock.
         :param next_in: Seconds until something may happen; None for at once.
         """
         numbers = tuple(counts.get(name, 0) for name in self._outcomes)

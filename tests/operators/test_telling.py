@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import timedelta
 from functools import partial
 
@@ -162,6 +163,18 @@ def test_a_batch_goes_on_with_the_jobs_that_have_not_ended(play):
     summary = play(by_deferring, long(batch, told, notify_after=90), RUNNING, SENT, told=told)
     assert told.calls[0][1]["reasons"] == ["2 messages: 1 sent, 1 accepted, 0 skipped, 0 failed."]
     assert summary["sent"] == 2
+
+
+def test_a_short_batch_logs_what_was_accepted_how_long_it_waits_and_the_end(play, monkeypatch, caplog):
+    monkeypatch.setattr(OutreachBatchOperator, "log", logging.getLogger("batch"))
+    with caplog.at_level(logging.INFO, "batch"):
+        play(by_deferring, batch(poke_interval=60, timeout=600), RUNNING, RUNNING, SENT, told=Told())
+    assert [record.getMessage() for record in caplog.records if "messages" in record.getMessage()] == [
+        "2 messages: 0 sent, 2 accepted, 0 skipped, 0 failed. It waits for the jobs until 2023-11-14 22:23:20 UTC at "
+        "the latest.",
+        "2 messages: 2 sent, 0 skipped, 0 failed.",
+    ]
+    assert not [record for record in caplog.records if record.name == "batch" and " of 2:" in record.getMessage()]
 
 
 @pytest.mark.parametrize("make", [dispatch, like])

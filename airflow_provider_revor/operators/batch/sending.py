@@ -116,7 +116,7 @@ class BatchSender:
         queue, doubtful = deque(messages), set[int]()
         self._whos = {message.position: message.who for message in queue}
         counts, conflicts = Counter(skipped=skipped), Counter[str]()
-        progress = ProgressLog(self._log, total, ("accepted", "skipped", "failed"))
+        progress = ProgressLog(self._log, total, ("accepted", "skipped", "failed"), at_once=False)
         try:
             for number in itertools.count():
                 if not queue:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_revor.operators.base import OutreachOperator
 from airflow_provider_revor.operators.killing import cancel_from_worker
-from airflow_provider_revor.rules.outcomes import Row, by_urgency, describe, summarize
+from airflow_provider_revor.rules.outcomes import Row, by_urgency, describe, progress, summarize
 from airflow_provider_revor.rules.pauses import deferral_timeout, time_left
-from airflow_provider_revor.tasks.progress import in_words
+from airflow_provider_revor.tasks.progress import clock_time, in_words
 from airflow_provider_revor.triggers.batch import ENDED, JOBS
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 
@@ -53,6 +53,11 @@ class BatchWait(OutreachOperator):
                 "The last job is scheduled %s later than this try waits.", in_words(last - began - self.timeout)
             )
         left, status = time_left(began + self.timeout - now, self.execution_timeout, now - began)
+        self.log.info(
+            "%s. It waits for the jobs until %s at the latest.",
+            progress(summarize(rows), "messages:"),
+            clock_time(now + left),
+        )
         notify_at = self._notify_at(context, now - began, [describe(summarize(rows))], now + left)
         self._defer_until(context, rows, deadline=now + left, deadline_status=status, notify_at=notify_at)
 
