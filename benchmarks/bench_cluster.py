@@ -10,16 +10,15 @@ lag is that of a task in the same triggerer that sleeps for 50 ms again and agai
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-from bench_gates import COMPONENTS, DEFAULTS, GATES_PER_RUN, HEADER, INTERVAL, OURS, cpu, triggerer_memory
+from bench_gates import GATES_PER_RUN, HEADER, INTERVAL, OURS
 from cluster.celery_cluster import CeleryCluster
 from cluster.services import temporary_folder
+from measuring import COMPONENTS, DEFAULTS, cpu, machine, triggerer_memory
 
 from airflow_provider_revor.sandbox import Sandbox
 
@@ -74,8 +73,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=1800, help="add no more gates after so many seconds")
     arguments = parser.parse_args()
 
-    memory = psutil.virtual_memory().total / 2**30
-    print(f"{os.cpu_count()} cores, {memory:.0f} GiB; interval {INTERVAL} s, watched for {INTERVALS} intervals\n")
+    print(f"{machine()}; interval {INTERVAL} s, watched for {INTERVALS} intervals\n")
     names = [name.replace("_", " ") for name in Level.__dataclass_fields__]
     print(f"| {' | '.join(names)} |\n|{' --- |' * len(names)}", flush=True)
     with temporary_folder() as folder:
