@@ -6,7 +6,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints con
 PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui docs dist test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-cluster bench-looks bench-import bench-decode constraints clean
+.PHONY: help demo ui docs dist test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-batch bench-cluster bench-looks bench-import bench-decode constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ test-matrix: $(VENV)/.dev ## Run the tests on Airflow 2.11 to 3.4 (beta), Python
 
 bench: $(VENV)/.dev ## Measure what waiting costs, beside HttpSensor (an hour)
 	@$(BIN)/python benchmarks/bench_gates.py
+
+bench-batch: $(VENV)/.dev ## Measure what a batch costs, beside mapped dispatches (half an hour)
+	@$(BIN)/python benchmarks/bench_batch.py
 
 bench-cluster: $(VENV)/.cluster ## Measure how many waiting gates one triggerer bears on PostgreSQL (half an hour)
 	@$(BIN)/python benchmarks/bench_cluster.py
