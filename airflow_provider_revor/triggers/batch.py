@@ -37,7 +37,9 @@ JOBS, ENDED = "jobs", "jobs_ended"
 
 # What has ended is written after so many seconds, or so many ends: after a restart, so much is asked for again.
 _SAVE_EVERY, _MOST_UNSAVED = 30.0, 100
-# Rejections of the API key in a row, each with a connection that was just read: it may have been rotated meanwhile.
+# Seconds for which a reading of the Airflow connection serves: each takes several times what a look itself takes.
+_READING_LASTS = 10.0
+# Rejections of the API key in a row, the last one with a connection that was just read: it may have been rotated.
 _REJECTED_FOR_GOOD = 2
 _LONGEST_BACKOFF = 600.0
 
@@ -104,6 +106,8 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
         self._misses = Misses()
         self._saved_at = time.monotonic()
         self._unsaved = 0
+        self._hook: RevorHook | None = None
+        self._read_at = 0.0
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire once all jobs have ended, or can no longer be waited for."""
@@ -144,8 +148,7 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
 
     async def _look(self, position: int, row: Row, queue: Queue, wait_log: WaitLog) -> float:
         """Ask for one job, and return the seconds until the next request."""
-        # It reads the connection again, so that a new key is used.
-        hook = RevorHook.for_polling(self.revor_conn_id, row.api_version)
+        hook = self._hook_for(row)
         try:
             job = await hook.aget_outreach_job(row.job_id or "")
         except RevorNotFoundError as e:
@@ -154,6 +157,7 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
             return self._pace.after_response(hook.rate_limit)
         except RevorError as e:
             self._errors += 1
+            self._hook = None
             if not self._passes(e):
                 raise
             wait_log.trouble(e)
@@ -167,6 +171,14 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
         else:
             queue.again(position, job, time.time())
         return self._pace.after_response(hook.rate_limit)
+
+    def _hook_for(self, row: Row) -> RevorHook:
+        """Return a hook that reads the connection again after some seconds or an error, so that a new key is used."""
+        hook, now = self._hook, time.monotonic()
+        if hook is None or now >= self._read_at + _READING_LASTS:
+            hook, self._read_at = RevorHook.for_polling(self.revor_conn_id), now
+        hook.api_version, self._hook = row.api_version, hook
+        return hook
 
     def _passes(self, error: RevorError) -> bool:
         """Return whether what a look met is waited out."""

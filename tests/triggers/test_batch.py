@@ -90,7 +90,20 @@ def test_each_job_is_asked_for_when_it_is_due_and_once_if_it_has_ended(world):
     payload = world.run()
     assert world.asked == [("job_1", 60), ("job_0", 3660)]
     assert payload == {"status": "success", "ends": pack({0: End("succeeded"), 1: End("succeeded")})}
-    assert len(world.hooks) == 2, "each look reads the connection"
+    assert len(world.hooks) == 2, "each look reads the connection again"
+
+
+def test_looks_in_quick_succession_share_a_reading_of_the_connection_until_one_fails(world):
+    world.rows(*(waiting(number) for number in range(150)))
+    world.run(max_requests_per_minute=600)
+    assert [round(at) for _, at in (world.asked[0], world.asked[-1])] == [60, 75]
+    assert len(world.hooks) == 2
+
+    world.hooks.clear()
+    world.rows(*(waiting(number) for number in range(20)))
+    world.errors["job_10"] = [e.RevorAuthenticationError("rotated")]
+    assert world.run(max_requests_per_minute=600)["status"] == "success"
+    assert len(world.hooks) == 3
 
 
 def test_a_job_that_goes_on_is_asked_for_after_growing_pauses(world):
