@@ -32,11 +32,11 @@ def machine() -> str:
 
 
 def settled(count: Callable[[], int]) -> int:
-    """Return a count once it has not changed for five seconds."""
+    """Return a count once it has not changed for a while: a worker may report some seconds late that it is done."""
     before = -1
     while (now := count()) != before:
         before = now
-        time.sleep(5)
+        time.sleep(15)
     return now
 
 
