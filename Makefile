@@ -6,7 +6,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints con
 PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui docs dist test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-batch bench-cluster bench-looks bench-import bench-decode constraints clean
+.PHONY: help demo ui docs dist test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-batch bench-cluster bench-looks bench-import bench-decode bench-plots constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,9 @@ bench-import: $(VENV)/.dev ## Measure what importing costs, beside the HTTP prov
 
 bench-decode: $(VENV)/.dev ## Measure what decoding a long list costs, beside requests
 	@$(BIN)/python benchmarks/bench_decode.py
+
+bench-plots: $(VENV)/.dev ## Draw the plots of docs/benchmarks.md from its tables
+	@$(BIN)/python scripts/draw_plots.py
 
 constraints: $(VENV)/.dev ## Pin the newest versions of everything anew
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra sandbox --group dev --group browser --group cluster --group docs \

@@ -4,7 +4,8 @@ How many gates one triggerer bears, on PostgreSQL: gates that start from the tri
 ``make bench-cluster``. One Airflow (api-server, a scheduler, dag-processor, one triggerer, PostgreSQL; no worker is
 needed) against the sandbox. At each level gates are added, ten to a Dag run, none of which can open. Once all of them
 wait they are watched for some intervals. At the end one account becomes sendable, and all of them end. The event loop's
-lag is that of a task in the same triggerer that sleeps for 50 ms again and again.
+lag is that of a task in the same triggerer that sleeps for 50 ms again and again. ``make bench-plots`` draws the table
+once it is in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from measuring import COMPONENTS, DEFAULTS, cpu, machine, triggerer_memory
 from airflow_provider_revor.sandbox import Sandbox
 
 INTERVALS = 2
-PLOT = Path(__file__).parent.parent / "docs" / "benchmarks-cluster.svg"
 # Airflow's defaults, but for the first three: a triggerer has a capacity of 1,000 and takes 50 at a time, a scheduler
 # looks at 20 Dag runs at a time.
 CONFIG = {
@@ -93,7 +93,6 @@ def main() -> None:
                     break
                 levels.append(measure(cluster, sandbox, lags, count))
                 print(f"| {' | '.join(shown(value) for value in asdict(levels[-1]).values())} |", flush=True)
-            plot(levels)
             print(f"\nThe last {levels[-1].gates:,} gates open: {drain(cluster, sandbox, levels[-1].gates)}")
 
 
@@ -148,36 +147,6 @@ def drain(cluster: CeleryCluster, sandbox: Sandbox, count: int) -> str:
         "SELECT extract(epoch FROM max(end_date) - min(end_date)) AS s FROM task_instance WHERE dag_id = 'bench'"
     )
     return f"{seconds:.0f} s from the flip to the last success, {ends['s']:.0f} s from the first to the last."
-
-
-def plot(levels: list[Level]) -> None:
-    """Draw the levels as an SVG for the documentation."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "revor", "axes.grid": True, "grid.alpha": 0.3})
-    import matplotlib.pyplot as plt
-
-    gates = [level.gates for level in levels]
-    figure, ((cpu_axes, memory_axes), (lag_axes, request_axes)) = plt.subplots(2, 2, figsize=(10, 7))
-    for name in ("scheduler", "triggerer", "postgres", "api_server", "dag_processor"):
-        cpu_axes.plot(gates, [getattr(level, name) for level in levels], marker="o", label=name.replace("_", "-"))
-    cpu_axes.set_title("CPU seconds per minute")
-    cpu_axes.legend()
-    memory_axes.plot(gates, [level.triggerer_mib for level in levels], marker="o")
-    memory_axes.set_title("Memory of the triggerer, MiB")
-    for name in ("median", "p99", "most"):
-        lag_axes.plot(gates, [getattr(level, f"{name}_lag_ms") for level in levels], marker="o", label=name)
-    lag_axes.set_title("Lag of the triggerer's event loop, ms")
-    lag_axes.set_yscale("log")
-    lag_axes.legend()
-    request_axes.plot(gates, [level.requests_per_interval for level in levels], marker="o")
-    request_axes.set_title("Requests per interval")
-    request_axes.set_ylim(0, 3)
-    for axes in (cpu_axes, memory_axes, lag_axes, request_axes):
-        axes.set_xlabel("gates that wait")
-    figure.tight_layout()
-    figure.savefig(PLOT, metadata={"Date": None})
 
 
 def shown(value: float) -> str:
