@@ -6,7 +6,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints con
 PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui docs dist test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-batch bench-cluster bench-looks bench-import bench-decode bench-plots constraints clean
+.PHONY: help demo ui docs dist test lint format test-wheel test-system test-browser test-cluster test-matrix bench bench-batch bench-cluster bench-looks bench-import bench-decode bench-plots test-constraints screenshots constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ dist: $(VENV)/.dev ## Build the sdist, and from it the wheel, into dist
 	@rm -rf dist
 	@$(BIN)/python -m build --outdir dist .
 
+test-constraints: $(VENV)/.dev ## Install what is in dist under Airflow's own constraints, which are on GitHub
+	@$(BIN)/nox --session "$(or $(SESSION),constraints)"
+
 test-system: $(VENV)/.dev ## Run the tests that take every component of a real Airflow; LONG=1 kills more of it
 	@LONG=$(LONG) $(BIN)/pytest -m system
 
@@ -77,6 +80,9 @@ bench-decode: $(VENV)/.dev ## Measure what decoding a long list costs, beside re
 
 bench-plots: $(VENV)/.dev ## Draw the plots of docs/benchmarks.md from its tables
 	@$(BIN)/python scripts/draw_plots.py
+
+screenshots: $(VENV)/.browser ## Take the pictures of the documentation in a real Airflow, into docs/images
+	@$(BIN)/python scripts/take_screenshots.py
 
 constraints: $(VENV)/.dev ## Pin the newest versions of everything anew
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra sandbox --group dev --group browser --group cluster --group docs \

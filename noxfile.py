@@ -14,6 +14,7 @@ import nox
 
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["tests", "lowest"]
 # pyenv's shims run only the Pythons that are selected.
 os.environ.setdefault("PYENV_VERSION", "3.11:3.12:3.13")
 
@@ -52,22 +53,27 @@ class Environment:
     :param day: the day as of which dependencies are resolved: an older Airflow breaks with today's pydantic, FastAPI
         and Starlette, so each gets the versions of its time.
     :param everything: whether the tests that do not depend on Airflow run, too.
+    :param constrained: whether Airflow's own constraints allow what the provider needs; None: there are none, for a
+        beta.
     """
 
     python: str
     airflow: str
     day: str | None = None
     everything: bool = False
+    constrained: bool | None = True
 
 
 MATRIX = {
     "2.11": Environment("3.12", "2.11.2", "2026-03-16"),
-    "3.0": Environment("3.11", "3.0.6", "2025-08-31"),
+    # Its constraints have common-compat 1.7.
+    "3.0": Environment("3.11", "3.0.6", "2025-08-31", constrained=False),
     "3.1": Environment("3.13", "3.1.8", "2026-03-13"),
     "3.2": Environment("3.12", "3.2.2", "2026-05-31"),
     "3.3": Environment("3.13", "3.3.2", "2026-09-19", everything=True),
-    "3.4": Environment("3.12", "3.4.0b2"),
+    "3.4": Environment("3.12", "3.4.0b2", constrained=None),
 }
+CONSTRAINED = {name: environment for name, environment in MATRIX.items() if environment.constrained is not None}
 LOWEST = Environment("3.11", "2.11.0", "2025-05-25", everything=True)
 
 # The floor in pyproject.toml is newer than Airflow 2.11.0 and 3.0.6, which so also test the floor.
@@ -100,6 +106,36 @@ def lowest(session: nox.Session) -> None:
     )
     install(session, LOWEST, f"--constraints={pins}")
     run(session, LOWEST)
+
+
+@nox.session
+@nox.parametrize(
+    ["python", "name"], [nox.param(environment.python, name, id=name) for name, environment in CONSTRAINED.items()]
+)
+def constraints(session: nox.Session, name: str) -> None:
+    """The wheel in dist installs with pip and with uv under Airflow's own constraints, and Airflow lists it."""
+    environment = CONSTRAINED[name]
+    (wheel,) = Path("dist").glob("*.whl")
+    # Elsewhere, if CONSTRAINTS says where: a folder, or another address.
+    where = os.environ.get("CONSTRAINTS", "https://raw.githubusercontent.com/apache/airflow")
+    file = f"{where}/constraints-{environment.airflow}/constraints-{environment.python}.txt"
+    airflow, provider = f"apache-airflow=={environment.airflow}", str(wheel.resolve())
+    # As the quick start says: under the constraints, or after Airflow, which must then stay as it is.
+    under = [[airflow, provider, "--constraint", file]]
+    after = [[airflow, "--constraint", file], [airflow, provider]]
+    for installer in ("pip", "uv"):
+        folder = Path(session.create_tmp(), installer).resolve()
+        session.run(
+            "uv", "venv", "--quiet", "--clear", "--seed", f"--python={environment.python}", str(folder), external=True
+        )
+        python = str(folder / "bin" / "python")
+        for what in under if environment.constrained else after:
+            if installer == "pip":
+                session.run(python, "-m", "pip", "install", "--quiet", *what, external=True)
+            else:
+                session.run("uv", "pip", "install", "--quiet", f"--python={python}", *what, external=True)
+        session.env["AIRFLOW_HOME"] = str(folder / "airflow")
+        session.run(str(folder / "bin" / "airflow"), "providers", "get", "airflow-provider-revor", external=True)
 
 
 def install(session: nox.Session, environment: Environment, *options: str) -> None:

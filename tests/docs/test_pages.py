@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from docs.pages import DOCS, PAGES, SNIPPETS, blocks, commands, included
+from docs.pages import ALL_PICTURES, DOCS, LARGEST_PICTURE, PAGES, PICTURES, SNIPPETS, blocks, commands, included
 from project import EXAMPLES, ROOT
 from test_rooms import APART, FLOORS
 
@@ -69,7 +69,7 @@ def check_requirements(names):
     if "--constraint" in names:
         names, constraints = names[:-2], names[-1]
         assert re.fullmatch(rf"https://{CONSTRAINTS}/constraints-3\.\d+\.\d+/constraints-3\.1[123]\.txt", constraints)
-    assert set(names) - {"pytest"} <= allowed
+    assert {name for name in names if not re.fullmatch(r"apache-airflow==[23]\.\d+\.\d+", name)} - {"pytest"} <= allowed
 
 
 def check_setting(name, value, monkeypatch):
@@ -139,3 +139,19 @@ def test_a_picture_says_what_it_shows(picture):
     root = ET.parse(picture).getroot()
     assert root.find("{http://www.w3.org/2000/svg}title").text
     assert root.find("{http://www.w3.org/2000/svg}desc").text
+
+
+def test_every_picture_is_shown_with_a_text_for_those_who_do_not_see_it():
+    shown = {}
+    for page in PAGES:
+        for kind, argument, body in blocks(page):
+            if kind == "{image}":
+                shown[(page.parent / argument).resolve()] = re.search(r"^:alt: \S+ .{20,}$", body, re.MULTILINE)
+    assert [path.name for path, alt in shown.items() if not alt] == []
+    assert sorted(shown) == [path.resolve() for path in PICTURES]
+
+
+def test_pictures_are_small():
+    sizes = {path.name: path.stat().st_size for path in PICTURES}
+    assert {name: size for name, size in sizes.items() if size > LARGEST_PICTURE} == {}
+    assert sum(sizes.values()) < ALL_PICTURES

@@ -34,9 +34,26 @@ def test_the_pythons_of_the_classifiers_are_those_that_are_tested(noxfile):
     assert promised == {environment.python for environment in (*noxfile.MATRIX.values(), noxfile.LOWEST)}
 
 
-def test_the_workflow_runs_every_session(noxfile):
-    workflow = ROOT / ".github/workflows/ci.yml"
+@pytest.mark.parametrize("name", ["ci", "release"])
+def test_the_workflow_runs_every_session(noxfile, name):
+    workflow = ROOT / ".github/workflows" / f"{name}.yml"
     if not workflow.exists():
         pytest.skip("the sdist has no workflows")
+    wanted = {
+        "ci": [*(f"tests({version})" for version in noxfile.MATRIX), "lowest"],
+        "release": [f"constraints({version})" for version in noxfile.CONSTRAINED],
+    }
     (sessions,) = re.findall(r"session: \[(.*)\]", workflow.read_text())
-    assert sessions.split(", ") == [*(f"tests({name})" for name in noxfile.MATRIX), "lowest"]
+    assert sessions.split(", ") == wanted[name]
+
+
+def test_the_quick_start_says_under_which_constraints_it_installs(noxfile):
+    text = " ".join((ROOT / "docs/quickstart.md").read_text().split())
+    for name, environment in noxfile.CONSTRAINED.items():
+        if environment.constrained:
+            (told,) = re.findall(r"under the constraints of Airflow (.*?), too", text)
+            versions = re.split(r", | and ", told)
+            assert any(environment.airflow == told or f"{told}." in environment.airflow for told in versions), name
+        else:
+            assert f"The constraints of Airflow {name}, " in text
+            assert f"apache-airflow=={environment.airflow} " in text
