@@ -54,7 +54,8 @@ def example_outreach_with_approval():
         task_display_name="A person approves it",
         doc_md="Open *Required Actions* above: nothing is sent before somebody approves the numbers there.",
         subject="Send {{ ti.xcom_pull(task_ids='preview')['to_send'] }} messages?",
-        body="{{ ti.xcom_pull(task_ids='preview') | tojson(indent=2) }}",
+        # Airflow shows it as Markdown.
+        body="```json\n{{ ti.xcom_pull(task_ids='preview') | tojson(indent=2) }}\n```",
     )
     send = OutreachBatchOperator(
         task_id="send",

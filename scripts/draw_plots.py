@@ -105,8 +105,15 @@ def draw(plot: Plot, rows: Sequence[Row]) -> str:
                 label = row[plot.label] if plot.group else f"{row[plot.label]} {plot.counted}"
                 width = max(LONGEST * number(row[column]) / most if most else 0, 1)
                 drawn += ONE_BAR.format(
-                    **{"x": MARGIN, "y": y + 14, "label": escape(label), "top": y + 19, "width": width},
-                    **{"height": BAR, "right": MARGIN + width + 6, "base": y + 30, "value": escape(row[column])},
+                    x=MARGIN,
+                    y=y + 14,
+                    label=escape(label),
+                    top=y + 19,
+                    width=width,
+                    height=BAR,
+                    right=MARGIN + width + 6,
+                    base=y + 30,
+                    value=escape(row[column]),
                     colour=COLOURS[kinds.index(row[plot.label]) % len(COLOURS) if kinds else 0],
                 )
                 figures.append(f"{f'{name}, ' if name else ''}{label}: {row[column]}")

@@ -254,7 +254,8 @@ def test_what_a_person_approves_is_sent(load, revor_sandbox, monkeypatch):
 
     ((subject, body),) = asked
     assert subject == "Send 2 messages?"
-    assert json.loads(body)["by_account"] == {"acc_email": 1, "acc_linkedin": 1}
+    shown = body.removeprefix("```json\n").removesuffix("\n```")
+    assert json.loads(shown)["by_account"] == {"acc_email": 1, "acc_linkedin": 1}
     assert {entry.channel: entry.recipient.get("name") for entry in revor_sandbox.outbox} == {
         "email": "Ada",
         "linkedin": "Grace",

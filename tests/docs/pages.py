@@ -9,6 +9,9 @@ from project import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+PICTURES = sorted((DOCS / "images").glob("*.*"))
+# In bytes.
+LARGEST_PICTURE, ALL_PICTURES = 120 * 1024, 600 * 1024
 SNIPPETS = sorted((DOCS / "snippets").glob("*.*"))
 
 _FENCE = re.compile(r"^(`{3,})(\S*)(?: ([^\n]*))?\n(.*?)^\1$", re.DOTALL | re.MULTILINE)

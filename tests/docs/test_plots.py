@@ -28,7 +28,9 @@ def test_they_show_the_figures_of_the_tables():
 def test_bars_stand_together_by_number_and_are_as_long_as_their_figures():
     (table,) = tables_of(PAGE)
     picture = draw(GATES, table)
-    figures = "10 gates, HttpSensor: 8.5; 10 gates, ours &amp; &lt;others&gt;: 0; 1,000 gates, ours &amp; &lt;others&gt;: 11"
+    figures = (
+        "10 gates, HttpSensor: 8.5; 10 gates, ours &amp; &lt;others&gt;: 0; 1,000 gates, ours &amp; &lt;others&gt;: 11"
+    )
     assert f">{figures}.</desc>" in picture
     assert re.findall(r'width="([\d.]+)" height="12"', picture) == ["324.5", "1.0", "420.0"]
 
