@@ -65,7 +65,13 @@ class Plot:
 
 PLOTS = (
     Plot("bench-cpu", {"CPU s/min per gate": "CPU seconds per minute for each gate that waits"}, "gates", "N", "gates"),
-    Plot("bench-ends", {"first to last, s": "Seconds from the first to the last success"}, "gates", "N", "gates"),
+    Plot(
+        "bench-ends",
+        {"first to last, s": "Seconds from the first to the last success", "in all": "Workers that each gate takes"},
+        "gates",
+        "N",
+        "gates",
+    ),
     Plot(
         "bench-cluster",
         {

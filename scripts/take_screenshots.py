@@ -127,7 +127,7 @@ def graph(page: Page, scene: Scene) -> Locator:
     page.goto(f"{scene.airflow.url}/dags/{GATE}/runs/{RUN}")
     page.get_by_role("button", name="Show Graph").click()
     page.get_by_role("button", name="Collapse Details Panel").click()
-    page.get_by_text("verdict").first.wait_for()
+    page.get_by_text("Give a verdict").first.wait_for()
     return page.locator(".react-flow")
 
 
@@ -209,7 +209,7 @@ WHILE_IT_WAITS: dict[str, tuple[int, Show]] = {
 def take_all(browser: Browser, scene: Scene) -> Iterator[tuple[str, bytes]]:
     """Take each picture; return its name with it."""
     ask(scene)
-    yield "approval", take(browser, scene, 640, approval)
+    yield "approval", take(browser, scene, 1100, approval)
     approval(new_page(browser, 640), scene).get_by_role("button", name="Approve").click()
     # Its outreach is on the page of accounts.
     scene.wait_for(APPROVAL, "send", "success")
