@@ -128,6 +128,9 @@ def graph(page: Page, scene: Scene) -> Locator:
     page.get_by_role("button", name="Show Graph").click()
     page.get_by_role("button", name="Collapse Details Panel").click()
     page.get_by_text("Give a verdict").first.wait_for()
+    # What would lie over the tasks: the map, and what is said of the task under the mouse.
+    page.add_style_tag(content=".react-flow__minimap, .react-flow__panel { display: none }")
+    page.mouse.move(1, 1)
     return page.locator(".react-flow")
 
 
@@ -199,7 +202,7 @@ def hold(scene: Scene) -> None:
 # What is shown while the gate waits: by the name of the picture its height, and how it comes to be seen.
 WHILE_IT_WAITS: dict[str, tuple[int, Show]] = {
     "connection-form": (900, connection_form),
-    "gate-waits": (560, waiting_gate),
+    "gate-waits": (700, waiting_gate),
     "graph": (440, graph),
     "accounts-page": (900, accounts_page),
     "sandbox-page": (720, sandbox_page),
