@@ -136,9 +136,9 @@ class OnceMeansOnce(RuleBasedStateMachine):
         instance.try_number += 1
         self.first, instance.cleared = instance.cleared, False
         self.created = 0
-        # A clear of the run while the last try did not end by itself: Airflow counts the next one as a retry.
+        # A clear of the run while the last try did not end by itself: Airflow counts the next one as a retry. It stands
+        # for a later one if that one cannot reach the store or crashes before it records anything.
         self.maybe_killed = self.cancels and self.has_store and self.clears > instance.clears
-        instance.clears = self.clears
         address = self.leads[index]
         if self.first:
             jobs = [one for one in self.revor.jobs.values() if one["address"] == address]
@@ -202,6 +202,7 @@ class OnceMeansOnce(RuleBasedStateMachine):
             assert retention == timedelta.max
             self.step()
             instance.store[key] = json.loads(json.dumps(value))
+            instance.clears = self.clears
             self.step()
 
         return SimpleNamespace(get=get, set=put)
