@@ -225,6 +225,35 @@ def test_links_of_gates_that_begin_together_are_stored_one_at_a_time_and_hold_up
     assert all(payload["reasons"] for payload in payloads)
 
 
+def test_gates_that_open_together_do_not_all_end_at_once(monkeypatch, caplog):
+    """Airflow's triggerer stops for good if too many log lines and responses are unread at a time."""
+    from airflow.sdk.bases.xcom import BaseXCom
+
+    monkeypatch.setattr("airflow_provider_revor.triggers.connect._MOST_ENDING", 3)
+    monkeypatch.setattr(SendableAccountTrigger, "log", logging.getLogger("trigger"))
+    under_way, stored, lines_at_most = 0, 0, 0
+
+    async def aset(key, value, **coordinates):
+        nonlocal under_way, stored, lines_at_most
+        under_way += 1
+        # Those that have logged that they open, and have not stored all of it.
+        lines = sum("can send" in message for message in caplog.messages)
+        lines_at_most = max(lines_at_most, lines - stored // 2)
+        assert under_way <= 3
+        await asyncio.sleep(0.001)
+        under_way, stored = under_way - 1, stored + 1
+
+    monkeypatch.setattr(BaseXCom, "aset", aset)
+
+    async def run():
+        ends = [asyncio.create_task(anext(in_a_triggerer(gate()).run())) for _ in range(10)]
+        return [await end for end in ends]
+
+    with caplog.at_level(logging.INFO, "trigger"):
+        assert all(map(has_ended, asyncio.run(run())))
+    assert (stored, lines_at_most) == (20, 3)
+
+
 def test_of_a_mapped_gate_its_worker_has_asked(pushed):
     """Airflow hands the mapped task on with the trigger, because it wants to start from it."""
     from airflow.sdk import DAG
