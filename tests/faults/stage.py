@@ -87,10 +87,10 @@ class Stage:
             finally:
                 self._turn()
 
-        async def send_async(transport: Any, request: Any) -> Any:
+        async def send_async(transport: Any, request: Any, turn: Any) -> Any:
             note(request)
             try:
-                return await awaited(transport, request)
+                return await awaited(transport, request, turn)
             finally:
                 self._turn()
 

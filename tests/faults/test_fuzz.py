@@ -158,7 +158,8 @@ def send_async(settings):
     async def ask_once():
         transport = AsyncTransport(settings)
         try:
-            await transport.send(Request("GET", "x"))
+            async with transport.turn() as turn:
+                await transport.send(Request("GET", "x"), turn)
         finally:
             await transport.close()
 
