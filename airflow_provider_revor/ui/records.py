@@ -114,6 +114,9 @@ def _of_gates(tasks: Any) -> Any:
 
 
 def _same_task(model: Any) -> ColumnElement[bool]:
+    # Airflow 3.4 stores rendered fields by the id of the task instance.
+    if hasattr(model, "task_instance_id"):
+        return and_(model.task_instance_id == TaskInstance.id)
     names = ("dag_id", "run_id", "task_id", "map_index")
     return and_(*(getattr(model, name) == getattr(TaskInstance, name) for name in names))
 
