@@ -135,8 +135,8 @@ class TaskWait(TriggerPart):
                 payload["reasons"] = list(wait_log.reasons)
             if status == "waiting":
                 payload |= {"deadline": self.deadline, "deadline_status": self.deadline_status}
-            if wait_log and status == "waiting":
-                payload |= {"next_poll_at": wait_log.next_poll_at, "last_logged": wait_log.last_logged}
+                if wait_log:
+                    payload |= {"next_poll_at": wait_log.next_poll_at, "last_logged": wait_log.last_logged}
         if self._deferred_by_a_worker:
             await asyncio.sleep(max(_SETTLING - (time.monotonic() - begun), 0))
         return payload

@@ -53,12 +53,11 @@ class BatchWait(OutreachOperator):
                 "The last job is scheduled %s later than this try waits.", in_words(last - began - self.timeout)
             )
         left, status = time_left(began + self.timeout - now, self.execution_timeout, now - began)
+        summary = summarize(rows)
         self.log.info(
-            "%s. It waits for the jobs until %s at the latest.",
-            progress(summarize(rows), "messages:"),
-            clock_time(now + left),
+            "%s. It waits for the jobs until %s at the latest.", progress(summary, "messages:"), clock_time(now + left)
         )
-        notify_at = self._notify_at(context, now - began, [describe(summarize(rows))], now + left)
+        notify_at = self._notify_at(context, now - began, [describe(summary)], now + left)
         self._defer_until(context, rows, deadline=now + left, deadline_status=status, notify_at=notify_at)
 
     def _wait_on(self, context: Context, rows: Sequence[Row], event: Mapping[str, Any]) -> NoReturn:
