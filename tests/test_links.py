@@ -89,8 +89,8 @@ from airflow_provider_revor.sensors.connect import SendableAccountSensor
 
 with DAG("linked", schedule=None) as the_dag:
     succeeds = SendableAccountSensor(task_id="succeeds", do_xcom_push=False)
-    fails = SendableAccountSensor(task_id="fails", channel="email", timeout=0.1)
-    skips = SendableAccountSensor(task_id="skips", channel="email", timeout=0.1, soft_fail=True)
+    fails = SendableAccountSensor(task_id="fails", channel="email", poke_interval=1, timeout=0.1)
+    skips = SendableAccountSensor(task_id="skips", channel="email", poke_interval=1, timeout=0.1, soft_fail=True)
 
     @task(trigger_rule="all_done")
     def look(**context):
