@@ -20,8 +20,8 @@ os.environ.setdefault("PYENV_VERSION", "3.11:3.12:3.13")
 
 PARALLEL = ("-n", "logical", "--maxprocesses", "8", "--dist", "loadgroup")
 
-# These do not depend on Airflow. They run three times: on the newest stable Airflow with Python 3.11 (``make test``)
-# and 3.13, and with the lowest versions. Whatever is not listed runs in every session.
+# These hardly depend on Airflow, or say the same of each version. They run three times: on the newest stable Airflow
+# with Python 3.11 (``make test``) and 3.13, and with the lowest versions. Whatever is not listed runs in every session.
 INDEPENDENT_OF_AIRFLOW = (
     "tests/api",
     "tests/docs/test_pages.py",
@@ -34,7 +34,11 @@ INDEPENDENT_OF_AIRFLOW = (
     "tests/hooks/test_over_a_socket.py",
     "tests/hooks/test_redirects.py",
     "tests/hooks/test_sharing.py",
-    "tests/packaging/test_artifacts.py",
+    "tests/operators/batch/test_batch_campaign_model.py",
+    "tests/operators/batch/test_batch_model.py",
+    "tests/operators/test_campaign_model.py",
+    "tests/operators/test_sending_model.py",
+    "tests/packaging",
     "tests/rules",
     "tests/sandbox",
     "tests/test_exceptions.py",

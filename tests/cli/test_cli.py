@@ -220,15 +220,18 @@ def test_without_a_connection_the_variables_of_revors_clients_serve(revor, capsy
 
 
 def test_a_connection_in_the_metadata_database_is_found(revor, monkeypatch, airflow_db):
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+
     monkeypatch.delenv("AIRFLOW_CONN_REVOR_DEFAULT")
-    airflow = [sys.executable, "-m", "airflow", "connections"]
-    uri = f"revor://:{revor.api_key}@{revor.url.removeprefix('http://')}"
-    subprocess.run([*airflow, "add", "stored", "--conn-uri", uri], check=True, capture_output=True)
+    with create_session() as session:
+        session.add(Connection(conn_id="stored", **revor.connection))
     try:
         check = [sys.executable, "-m", "airflow_provider_revor", "check", "--conn-id", "stored"]
         assert subprocess.run(check, capture_output=True).returncode == 0
     finally:
-        subprocess.run([*airflow, "delete", "stored"], check=True, capture_output=True)
+        with create_session() as session:
+            session.query(Connection).filter_by(conn_id="stored").delete()
 
 
 def test_the_sandbox_is_a_command_too(capsys):
