@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Asset, dag, task
@@ -26,8 +27,8 @@ CONTENT = {
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
-    # A file with the columns id, name, address and profile_url.
-    params={"leads": "/data/leads.csv"},
+    # A file with the columns id, name, address and profile_url; for a first try, the one beside this Dag.
+    params={"leads": str(Path(__file__).with_name("leads.csv"))},
     tags=["revor"],
     doc_md=__doc__,
     dag_display_name="Revor: outreach, every day",

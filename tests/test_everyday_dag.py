@@ -48,6 +48,13 @@ def dag(monkeypatch):
     return dag
 
 
+def test_the_file_beside_it_is_what_it_reads_by_default(dag):
+    with open(dag.params["leads"], newline="") as file:
+        people = list(csv.DictReader(file))
+    assert all(list(person) == list(LEADS[0]) for person in people)
+    assert all(person["address"] or person["profile_url"] for person in people)
+
+
 def test_three_days_of_outreach(dag, leads, revor_sandbox, capfd):
     mailboxes = ["acc_anna", "acc_bert"]
     accounts = [{"account_id": account_id, "channel": "email"} for account_id in mailboxes]
