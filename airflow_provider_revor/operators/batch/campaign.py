@@ -45,9 +45,9 @@ def note_ends(messages: Iterable[Message], rows: Iterable[Row], campaign: Campai
     :param campaign: The campaign.
     :param memory: What this task has recorded.
     """
-    ended = {row.job_id: row for row in rows if row.job_id and row.outcome in ("sent", "failed")}
+    ended = {row.job_id: End.of_row(row) for row in rows if row.job_id and row.outcome in ("sent", "failed")}
     for message in messages:
         recorded = memory.recall(digest(message.key))
-        if recorded and (row := ended.get(recorded.job_id or "")):
-            campaign.note_end(message.who, recorded, End.of_row(row))
+        if recorded and (end := ended.get(recorded.job_id or "")) and end.known:
+            campaign.note_end(message.who, recorded, end)
     campaign.save()

@@ -98,13 +98,13 @@ class BatchMemory:
 
     def keep_ends(self, ends: dict[str, End]) -> None:
         """
-        Record how jobs ended, so that no later try has to ask, and save.
+        Record how jobs ended, as far as that is known, so that no later try has to ask, and save.
 
         :param ends: The ends by job.
         """
         for person in self._people.values():
             end = ends.get(person.attempt.job_id or "")
-            if end and person.end != end:
+            if end and end.known and person.end != end:
                 person.end = end
                 self._changed.add(person.chunk)
         self.save()

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
 from factories import refusal, resource
-from outreach_tasks import ROOT, Store, context, keys
+from outreach_tasks import ROOT, Assets, Store, context, keys
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.operators.batch import OutreachBatchOperator
@@ -350,6 +350,21 @@ def test_a_wait_that_is_cut_short_leaves_what_is_known(ready, pushed, event, err
     deferred(operator, pushed, try_number=2, store=store, max_tries=0)
     assert ready.request_count == 0
     assert statuses(pushed) == ["succeeded", "queued", "queued"]
+
+
+@pytest.mark.parametrize("campaign", [None, "spring"])
+def test_a_job_that_revor_did_not_find_has_failed_but_is_no_reason_to_send_again(ready, pushed, campaign):
+    """As while the connection leads to another Revor: the message may have been sent."""
+    operator, memory = batch(1, campaign=campaign), {"store": Store(), "assets": Assets()}
+    deferred(operator, pushed, **memory)
+    event = {"status": "success", "ends": pack({0: End("job_not_found", "external_api_job_not_found")})}
+    with pytest.raises(e.RevorBatchFailedError, match=r"0 sent, 0 skipped, 1 failed. .* 1 external_api_job_not_found"):
+        operator.execute_complete(context(1, pushed, map_index=-1, **memory), event)
+    assert (statuses(pushed), pushed["jobs"][0]["job_id"]) == (["job_not_found"], ready.jobs[0]["id"])
+
+    ready.advance(minutes=5)
+    assert run(operator, pushed, 2, **memory)["sent"] == 1
+    assert len(ready.jobs) == 1
 
 
 def test_arguments_that_cannot_be_used_fail_when_the_dag_is_parsed():
