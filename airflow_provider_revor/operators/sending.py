@@ -70,6 +70,7 @@ class OutreachSender:
         job stands; None to let the job go on. Default: None.
     :param in_campaign: Whether other tasks and runs use the same key, and the first try of each is like an automatic
         retry. Default: False.
+    :param found_before: The ids of jobs that this try has found, for all people; it grows. Default: a new set.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class OutreachSender:
         use_version: Callable[[str | None], None] | None = None,
         cancel: Callable[[str], OutreachJob] | None = None,
         in_campaign: bool = False,
+        found_before: set[str] | None = None,
     ) -> None:
         self._post = post
         self._get = get
@@ -102,6 +104,7 @@ class OutreachSender:
         self._version = version
         self._use_version = use_version or (lambda version: None)
         self._cancel = cancel
+        self._found: set[str] = set() if found_before is None else found_before
 
     def send_once(self, this_try: Try, began: float | None = None) -> Sent:
         """
@@ -123,7 +126,13 @@ class OutreachSender:
         began, try_began = time.monotonic() if began is None else began, None
         job: OutreachJob
         nothing_before = this_try.nothing_before and not self._shared_key
-        steps = find_or_send(recorded, first_try=first_try, nothing_before=nothing_before, try_number=this_try.number)
+        steps = find_or_send(
+            recorded,
+            first_try=first_try,
+            nothing_before=nothing_before,
+            try_number=this_try.number,
+            recorded_now=recorded is not None and recorded.job_id in self._found,
+        )
         step = next(steps)
         while True:
             if isinstance(step, Get):
@@ -170,6 +179,7 @@ class OutreachSender:
         self._memory.keep(attempt)
         job = self._post(attempt_key(self._key, attempt.number))
         job_id = job.id
+        self._found.add(job_id)
         self._memory.keep(replace(attempt, job_id=job_id))
         if not self._confirm:
             return job
@@ -205,7 +215,7 @@ class OutreachSender:
                 f"Revor does not know outreach job {job_id} on connection {self._conn_id!r}, which an earlier try of "
                 "this task created. Nothing is sent.",
                 "Check that the connection leads to the same Revor, with an API key of the same user. To send "
-                "nevertheless, give this person's task another `idempotency_key` and clear it.",
+                "nevertheless, write to this person from another task; in a campaign, strike them from its ledger.",
                 f"status {e.status_code}, code {e.code}, request_id {e.request_id}",
                 code=e.code,
                 status_code=e.status_code,

@@ -219,7 +219,12 @@ class Found:
 
 
 def find_or_send(
-    recorded: Attempt | None, *, first_try: bool, nothing_before: bool, try_number: int
+    recorded: Attempt | None,
+    *,
+    first_try: bool,
+    nothing_before: bool,
+    try_number: int,
+    recorded_now: bool = False,
 ) -> Generator[Get | Post, Found, tuple[int, OutreachJob]]:
     """
     Lead one try of a task to its job: yield each step, and take the response to it.
@@ -228,14 +233,16 @@ def find_or_send(
     :param first_try: Whether this is the first try of the task, or the first since a person cleared it.
     :param nothing_before: Whether no other try can have sent the message before.
     :param try_number: The try, from 1 on.
+    :param recorded_now: Whether this very try has recorded it: a batch comes back to somebody after an error. Default:
+        False.
     :return: The number of the attempt and its job: one that goes on or has succeeded is the task's job; one that has
         failed fails the task.
     """
     attempt = recorded.number if recorded else 1
     if recorded and recorded.job_id:
         job = (yield Get(recorded.job_id)).job
-        # An earlier try recorded the job, so it is not one that this try created.
-        if decide(job, first_try=first_try, ended_before=True) is not Next.SEND:
+        # A job that an earlier try recorded is not one that this try created.
+        if decide(job, first_try=first_try, ended_before=not recorded_now) is not Next.SEND:
             return attempt, job
         attempt += 1
     # With a record, or where there is nothing to look for, one key is enough: whatever clocks say, one job at most.

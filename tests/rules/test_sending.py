@@ -77,9 +77,9 @@ def test_whether_anything_can_have_been_sent_before(this_try, nothing):
     assert this_try.nothing_before is nothing
 
 
-def steps(record, responses, *, first_try, nothing_before=False):
+def steps(record, responses, *, nothing_before=False, **kwargs):
     """Return the steps that a try takes, and the attempt that it ends with."""
-    lead, taken = find_or_send(record, first_try=first_try, nothing_before=nothing_before, try_number=2), []
+    lead, taken = find_or_send(record, nothing_before=nothing_before, try_number=2, **kwargs), []
     step = next(lead)
     try:
         for response in responses:
@@ -144,6 +144,13 @@ def steps(record, responses, *, first_try, nothing_before=False):
 )
 def test_the_steps_of_a_try(record, responses, first_try, taken, ends_with):
     assert steps(record, responses, first_try=first_try) == (taken, ends_with)
+
+
+@pytest.mark.parametrize("first_try", [True, False])
+@pytest.mark.parametrize("end", [FOR_GOOD, MAY_HELP], ids=["for-good", "may-help"])
+def test_a_job_that_this_very_try_recorded_is_followed_by_no_other(first_try, end):
+    taken = steps(recorded(1, "j"), [found(**end)], first_try=first_try, recorded_now=True)
+    assert taken == ([Get("j")], 1)
 
 
 def test_a_peer_whose_jobs_are_all_old_is_not_asked_for_ever():

@@ -102,6 +102,7 @@ class BatchSender:
         #: What became of each message so far, by position.
         self.rows: dict[int, Row] = {}
         self._whos: dict[int, str] = {}
+        self._found: set[str] = set()
         self._began = time.monotonic()
 
     def send(self, messages: Iterable[Message], skipped: int, total: int) -> None:
@@ -216,6 +217,7 @@ class BatchSender:
             use_version=partial(setattr, self._hook, "api_version"),
             cancel=cancel if self._cancels else None,
             in_campaign=in_campaign is not None,
+            found_before=self._found,
         )
         sent = sender.send_once(self._try, self._began)
         if in_campaign and (skipped := in_campaign.skipped(sent, self._try)):

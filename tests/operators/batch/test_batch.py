@@ -367,6 +367,14 @@ def test_a_job_that_revor_did_not_find_has_failed_but_is_no_reason_to_send_again
     assert len(ready.jobs) == 1
 
 
+def test_an_error_after_a_message_was_accepted_leads_to_no_second_one_in_the_same_try(ready, pushed, pauses):
+    ready.script_jobs("failed", error={"code": "busy", "retryable": True}, times=None)
+    ready.fail(503, times=3, method="GET")
+    with pytest.raises(e.RevorBatchError, match="1 busy"):
+        run(batch(1, wait_for_completion=False), pushed, 2, automatic=True)
+    assert len(ready.jobs) == 1
+
+
 def test_arguments_that_cannot_be_used_fail_when_the_dag_is_parsed():
     for bad in (
         {"on_invalid": "ask"},
