@@ -13,6 +13,7 @@ from outreach_tasks import EMAIL, LIKE, PROFILE, Assets, Store, both, context, d
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.campaign import CAMPAIGNS, LIKES, CampaignLedger, Entry, person_digest
+from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.batch import OutreachBatchOperator
 from airflow_provider_revor.operators.job import OutreachJobOperator
 from airflow_provider_revor.operators.outreach import LinkedInPostLikeOperator, OutreachDispatchOperator
@@ -59,9 +60,9 @@ class AnyAsset:
         self.assets.values[CAMPAIGNS, key] = json.dumps(value)
 
 
-def batch(people, **kwargs):
+def batch(people, *, wait_for_completion=False, **kwargs):
     messages = [{**EMAIL, "reference": who, "recipient": {"address": f"{who}@example.com"}} for who in people]
-    return OutreachBatchOperator(task_id="send", messages=messages, wait_for_completion=False, **kwargs)
+    return OutreachBatchOperator(task_id="send", messages=messages, wait_for_completion=wait_for_completion, **kwargs)
 
 
 # -- excluded --------------------------------------------------------------------------------------------
@@ -452,6 +453,23 @@ def test_a_batch_that_is_cleared_finds_its_own_jobs(ready, assets):
         summary = batch(["ada", "bob"], campaign="spring").execute(context(number, assets=assets, store=store))
         assert (summary["sent"], summary["skipped"]) == (2, 0)
     assert len(ready.jobs) == 2
+
+
+def test_a_batch_tells_how_the_message_of_one_at_the_same_moment_ended(ready, assets, monkeypatch):
+    """The response under the common key says "queued", as the job stood when the other batch created it."""
+    ready.script_jobs("failed", error={"code": "no_mailbox", "retryable": False})
+    create, pushed = RevorHook.create_outreach_dispatch, {}
+
+    def after_the_other(hook, *args, **body):
+        monkeypatch.setattr(RevorHook, "create_outreach_dispatch", create)
+        with pytest.raises(e.RevorBatchFailedError):
+            batch(["ada"], campaign="spring").execute(context(run_id="r2", assets=assets, store=Store()))
+        return create(hook, *args, **body)
+
+    monkeypatch.setattr(RevorHook, "create_outreach_dispatch", after_the_other)
+    waits = batch(["ada"], campaign="spring", wait_for_completion=True)
+    assert waits.execute(context(assets=assets, store=Store(), pushed=pushed))["by_code"] == {"already_failed": 1}
+    assert len(ready.jobs) == 1
 
 
 @pytest.mark.parametrize("asked", [True, False])

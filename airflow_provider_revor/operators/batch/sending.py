@@ -280,7 +280,9 @@ class BatchSender:
         for position, row in list(self.rows.items()) if taken else ():
             entry = taken.get(self._whos[position])
             if self._campaign and entry and entry.job_id == row.job_id and row.outcome != "skipped":
-                self.rows[position] = self._campaign.skipped(row.job_id, entry.at, row.status).row(row)
+                # The response to this task's own request says how the job stood when it was created.
+                status = entry.end.status if entry.end else row.status
+                self.rows[position] = self._campaign.skipped(row.job_id, entry.at, status).row(row)
 
 
 def _content(message: Message) -> list[Any]:
