@@ -41,8 +41,8 @@ class OutreachSummaryOperator(ExplainsFailures, BaseOperator):
         with ``do_xcom_push=False`` leave none, and look like tasks that sent nothing. (templated)
     :param expected: How many messages there should be, as a number or as the list that was mapped over. A task that
         failed before Revor accepted its message, or did not run, leaves no job, so that without this nobody would miss
-        it: each that is missing counts as failed, with the code ``no_job``. Default: None, as many as there are jobs.
-        (templated)
+        it: each that is missing counts as failed, with the code ``no_job``. Where none is expected, as from an empty
+        list, a run that sends nothing is a success. Default: None, as many as there are jobs, at least one. (templated)
     :param max_failed: How many may fail: a number, or a share such as 0.1 of those that were not skipped. Default: 0.
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if an argument cannot be used.
     """
@@ -77,11 +77,14 @@ class OutreachSummaryOperator(ExplainsFailures, BaseOperator):
         :raises RevorBatchFailedError: if more failed than ``max_failed`` allows, or none was sent; without retries.
         """
         rows = [_row(position, job) for position, job in enumerate(_listed(self.jobs))]
-        if not is_nothing(self.expected):
-            missing = _number(self.expected) - len(rows)
-            rows += [Row(status="failed", code="no_job")] * missing
+        expected = None if is_nothing(self.expected) else _number(self.expected)
+        if expected is not None:
+            rows += [Row(status="failed", code="no_job")] * (expected - len(rows))
         summary = summarize(rows)
         context["ti"].xcom_push(key="return_value", value=summary)
+        if expected == 0 and not rows:
+            self.log.warning("No message was expected, and none was sent.")
+            return summary
         if why := verdict(summary, self.max_failed):
             advice = "Fix the causes, then clear the tasks that send; or allow for more with max_failed."
             if not any(row.job_id or row.status == "skipped" for row in rows):

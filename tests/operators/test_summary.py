@@ -49,6 +49,12 @@ def test_what_turns_the_run_red(jobs, arguments, reason):
     assert not pushed["return_value"]["sent"] or pushed["return_value"]["failed"]
 
 
+@pytest.mark.parametrize("expected", [0, "0", []])
+def test_an_empty_list_that_was_mapped_over_is_no_failure(expected):
+    """As for a batch. Airflow skips the mapped task, so there are no jobs."""
+    assert summarize(None, expected=expected)["total"] == 0
+
+
 @pytest.mark.parametrize("jobs", [None, [], [None, None]])
 @pytest.mark.parametrize("expected", [None, 2])
 def test_where_no_task_has_left_a_job_the_advice_names_the_xcoms(jobs, expected):
