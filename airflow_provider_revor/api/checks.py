@@ -28,6 +28,8 @@ LOCALES = ("en", "zh")
 _TEXTS = ("subject", "text", "html")
 _ATTACHMENT_TEXTS = ("filename", "contentBase64")
 
+_NO_ADDRESS_ALONE = re.compile(r"[<>]|\S\s+\S|@\S*[,;]\S*@")
+
 Known = Callable[[Any], bool]
 
 
@@ -189,9 +191,10 @@ def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -
         yield from _id_problems(f"recipient.{name}", value, known)
         if not _blank(recipient.get("name")):
             yield from _text_problems("recipient.name", recipient["name"], known)
-        # `Ada <ada@example.com>` would get another idempotency key than the address alone.
-        if name == "address" and known(value) and not _blank(value) and re.search(r"[<>]|\S\s+\S", str(value)):
-            yield "recipient.address must be the address alone: the name has a field of its own"
+        # `Ada <ada@example.com>` and `ada@example.com,bob@example.com`
+        # would get another idempotency key than the address alone, and would not be found in `exclude`.
+        if name == "address" and known(value) and not _blank(value) and _NO_ADDRESS_ALONE.search(str(value)):
+            yield "recipient.address must be one address alone: the name has a field of its own"
 
 
 def _content_problems(channel: Channel | None, content: Any, known: Known) -> Iterator[str]:

@@ -289,9 +289,18 @@ def test_where_one_number_is_meant_a_pair_is_refused():
         parse_interval((180, 360))
 
 
-@pytest.mark.parametrize("address", ["Ada <ada@example.com>", "<ada@example.com>", "ada@example.com grace@example.com"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "Ada <ada@example.com>",
+        "<ada@example.com>",
+        "ada@example.com grace@example.com",
+        "ada@example.com,grace@example.com",
+        "ada@example.com;grace@example.com",
+    ],
+)
 def test_an_address_comes_alone(address):
-    with pytest.raises(RevorValueError, match=r"recipient\.address must be the address alone"):
+    with pytest.raises(RevorValueError, match=r"recipient\.address must be one address alone"):
         check_dispatch("acc_1", "email", {"address": address}, {"subject": "s", "text": "t"}, None)
 
 
