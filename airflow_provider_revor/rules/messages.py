@@ -108,7 +108,7 @@ def read_messages(
     :raises RevorValueError: (a ValueError) if it is no list, or too long a one.
     """
     if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Iterable):
-        raise RevorValueError(f"messages must be a list of objects, not {type(messages).__name__}.")
+        raise RevorValueError(f"messages must be a list of objects, not {type(messages).__name__}.{_advice(messages)}")
     listed = list(messages)
     if len(listed) > MOST_MESSAGES:
         raise RevorValueError(f"{len(listed):,} messages are too many for one batch: at most {MOST_MESSAGES:,}.")
@@ -137,6 +137,12 @@ def read_messages(
         interval = bounds and fixed_choice(key, *bounds)
         batch.messages.append(Message(position, key, person_digest(recipient), value, replace(row, interval=interval)))
     return batch
+
+
+def _advice(messages: Any) -> str:
+    if not isinstance(messages, str):
+        return ""
+    return " Pass the output of the task that returns the list; a template takes render_template_as_native_obj=True."
 
 
 def _check(value: Any) -> dict[str, Any]:

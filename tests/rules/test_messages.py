@@ -65,6 +65,13 @@ def test_what_is_no_list(messages):
         read_messages(messages, **IDS)
 
 
+def test_a_template_that_renders_to_text_is_told_what_to_do():
+    with pytest.raises(
+        ValueError, match=r"not str\. Pass the output of the task .* render_template_as_native_obj=True"
+    ):
+        read_messages("[{'account_id': 'acc_1'}]", **IDS)
+
+
 def test_too_long_a_list():
     with pytest.raises(ValueError, match="10,001 messages are too many"):
         read_messages([message()] * 10_001, **IDS)
