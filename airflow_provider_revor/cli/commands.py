@@ -128,6 +128,7 @@ def cancel(args: Namespace) -> int:
 @_command
 def key(args: Namespace) -> int:
     """Print the idempotency key of a message."""
+    from airflow_provider_revor.rules.campaign import LIKES, MESSAGES, campaign_key, campaign_name
     from airflow_provider_revor.rules.keys import attempt_key, task_key
 
     recipient = {"address": args.address, "profile_url": args.profile_url, "phone": args.phone}
@@ -136,7 +137,14 @@ def key(args: Namespace) -> int:
         raise RevorValueError("Give one of --address, --profile-url and --phone.")
     if args.attempt < 1:
         raise RevorValueError("--attempt counts from 1 on.")
-    print(attempt_key(task_key(args.dag_id, args.run_id, args.task_id, recipient), args.attempt))
+    task = (args.dag_id, args.run_id, args.task_id)
+    if args.campaign is not None and not any(task):
+        first = campaign_key(campaign_name(args.campaign), LIKES if args.likes else MESSAGES, recipient)
+    elif args.campaign is None and all(task) and not args.likes:
+        first = task_key(*task, recipient)
+    else:
+        raise RevorValueError("Give --dag-id, --run-id and --task-id; or for a task of a campaign, --campaign alone.")
+    print(attempt_key(first, args.attempt))
     return 0
 
 

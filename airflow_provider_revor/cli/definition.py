@@ -23,16 +23,17 @@ ARG_JOB_ID = Arg(("job_id",), help="The outreach job", metavar="ID")
 ARG_JOB_IDS = Arg(("job_ids",), help="The outreach jobs", metavar="ID", nargs="+")
 ARG_WATCH = Arg(("--watch",), help="Ask again until the job has ended", action="store_true")
 ARG_INTERVAL = Arg(("--interval",), help="The least seconds between two requests (default: 10)", type=float, default=10)
-ARG_DAG_ID = Arg(("--dag-id",), help="The Dag", required=True)
-ARG_RUN_ID = Arg(("--run-id",), help="The Dag run", required=True)
-ARG_TASK_ID = Arg(("--task-id",), help="The task, with its task groups", required=True)
+ARG_DAG_ID = Arg(("--dag-id",), help="The Dag")
+ARG_RUN_ID = Arg(("--run-id",), help="The Dag run")
+ARG_TASK_ID = Arg(("--task-id",), help="The task, with its task groups")
+ARG_OF_CAMPAIGN = Arg(("--campaign",), help="The campaign of the task, in place of Dag, run and task", metavar="NAME")
 ARG_ADDRESS = Arg(("--address",), help="The person's email address")
 ARG_PROFILE_URL = Arg(("--profile-url",), help="The person's LinkedIn profile")
 ARG_PHONE = Arg(("--phone",), help="The person's WhatsApp number or contact identifier")
 ARG_ATTEMPT = Arg(("--attempt",), help="Which attempt (default: 1)", type=int, default=1)
 ARG_CAMPAIGN = Arg(("campaign",), help="The campaign's name", metavar="NAME")
 ARG_ASSET = Arg(("--asset",), help="The campaign is given as an asset of this name", action="store_true")
-ARG_LIKES = Arg(("--likes",), help="The ledger of liked posts, instead of messages", action="store_true")
+ARG_LIKES = Arg(("--likes",), help="The campaign's liked posts, instead of messages", action="store_true")
 ARG_DIGEST = Arg(("--digest",), help="The person's digest, as this command prints it")
 ARG_STRIKE = Arg(
     ("--strike",), help="Strike this person, so that the campaign may write to them once more", action="store_true"
@@ -101,12 +102,16 @@ COMMANDS = (
         ARG_DAG_ID,
         ARG_RUN_ID,
         ARG_TASK_ID,
+        ARG_OF_CAMPAIGN,
+        ARG_LIKES,
         ARG_ADDRESS,
         ARG_PROFILE_URL,
         ARG_PHONE,
         ARG_ATTEMPT,
-        description="Print the idempotency key that a task uses for a person. Nothing is sent to Revor.",
-        examples="  airflow revor key --dag-id leads --run-id manual__1 --task-id send --address ada@example.com",
+        description="Print the idempotency key that a task uses for a person; all tasks of a campaign use the same. "
+        "Nothing is sent to Revor.",
+        examples="  airflow revor key --dag-id leads --run-id manual__1 --task-id send --address ada@example.com\n"
+        "  airflow revor key --campaign spring --address ada@example.com",
     ),
     _command(
         "campaign",

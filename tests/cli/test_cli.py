@@ -12,6 +12,7 @@ from airflow.utils import yaml
 from airflow_provider_revor.__main__ import main
 from airflow_provider_revor.cli.definition import COMMANDS
 from airflow_provider_revor.cli.output import print_rows
+from airflow_provider_revor.rules.campaign import LIKES, MESSAGES, campaign_key
 from airflow_provider_revor.rules.keys import attempt_key, task_key
 from airflow_provider_revor.version_compat import CLI_COMMANDS
 
@@ -205,6 +206,18 @@ def test_the_key_of_a_message(capsys):
     for argv in ((), ("--phone", "1", "--address", "a@b.c"), ("--address", "a@b.c", "--attempt", "0")):
         code, _, err = run(capsys, "key", *IDS, *argv)
         assert (code, err.count("\n")) == (2, 1)
+
+
+def test_the_key_of_a_message_of_a_campaign(capsys):
+    """All of its tasks use the same one."""
+    ada = ("--profile-url", "https://www.linkedin.com/in/ada")
+    for argv, kind in (((), MESSAGES), (("--likes",), LIKES)):
+        key = campaign_key("spring", kind, {"profile_url": ada[1]})
+        assert run(capsys, "key", "--campaign", " spring ", *argv, *ada)[1] == f"{key}\n"
+    for argv in ((*IDS, "--campaign", "spring"), IDS[:4], (*IDS, "--likes"), ()):
+        code, _, err = run(capsys, "key", *argv, *ada)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "--campaign alone" in err
 
 
 def test_without_a_connection_the_variables_of_revors_clients_serve(revor, capsys, monkeypatch, airflow_db):
