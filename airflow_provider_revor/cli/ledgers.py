@@ -85,7 +85,7 @@ def _row(who: str, entry: Entry) -> dict[str, Any]:
     end = entry.end
     return {
         "person": who,
-        "status": "struck" if entry.struck else plain_text(end.status) if end else "sent",
+        "status": "struck" if entry.struck else plain_text(end.status) if end else "accepted",
         "at": entry.on,
         "job_id": plain_text(entry.job_id),
         "attempt": entry.attempt,

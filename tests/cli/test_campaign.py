@@ -89,7 +89,7 @@ def test_likes_have_a_ledger_of_their_own(ledger, capsys):
     likes = CampaignLedger(DatabaseStore(CAMPAIGNS), "spring", kind=LIKES)
     likes.note(ADA, Entry(1, "job_9", 1_700_000_000, "x"))
     likes.save()
-    assert [(row["job_id"], row["status"]) for row in rows(capsys, "spring", "--likes")] == [("job_9", "sent")]
+    assert [(row["job_id"], row["status"]) for row in rows(capsys, "spring", "--likes")] == [("job_9", "accepted")]
 
 
 @pytest.mark.parametrize(
