@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from airflow_provider_revor.api.jobs import OutreachJob
-from airflow_provider_revor.rules.outcomes import JOB_NOT_FOUND, Row, job_code
+from airflow_provider_revor.rules.outcomes import JOB_UNKNOWN, Row, job_code
 
 # Seconds. The pauses between two looks at one job grow up to this.
 LONGEST_POKE = 3600.0
@@ -19,7 +19,7 @@ class End(NamedTuple):
     """
     How a job ended.
 
-    :param status: ``succeeded``, ``failed`` or ``cancelled``; or that Revor did not find the job.
+    :param status: ``succeeded``, ``failed`` or ``cancelled``; or ``job_unknown``.
     :param code: Why it failed.
     :param retry_may_help: Whether a retry of the task may send again.
     """
@@ -30,8 +30,8 @@ class End(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """Whether Revor said so. A job that it did not find may have succeeded: that is no reason to send again."""
-        return self.status != JOB_NOT_FOUND
+        """Whether Revor said so. A job that is not known may have succeeded: that is no reason to send again."""
+        return self.status != JOB_UNKNOWN
 
     @classmethod
     def of(cls, job: OutreachJob) -> End:

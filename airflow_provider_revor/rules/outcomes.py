@@ -24,14 +24,14 @@ _MOST_CODES = 10
 ALREADY_WRITTEN_TO, ALREADY_FAILED, EXCLUDED = "already_written_to", "already_failed", "excluded"
 DUPLICATE = "duplicate_person"
 
-#: The status of a message whose job Revor did not find while it was waited for.
-JOB_NOT_FOUND = "job_not_found"
+#: The status of a message whose job Revor did not find, or could not be asked for: it may have been sent.
+JOB_UNKNOWN = "job_unknown"
 
 _OUTCOMES = {
     "succeeded": "sent",
     "failed": "failed",
     "cancelled": "failed",
-    JOB_NOT_FOUND: "failed",
+    JOB_UNKNOWN: "failed",
     "skipped": "skipped",
 }
 
@@ -45,8 +45,8 @@ class Row:
     :param account_id: The account that it was, or would have been, sent from.
     :param channel: The channel.
     :param job_id: Its job; None if there is none.
-    :param status: The job's status, or ``job_not_found`` if Revor did not find it; without a job, ``failed`` or
-        ``skipped``.
+    :param status: The job's status, or ``job_unknown`` if Revor did not find it or could not be asked; without a job,
+        ``failed`` or ``skipped``.
     :param code: Why it failed or was skipped.
     :param interval: The ``min_channel_task_interval_seconds`` drawn for it; None for Revor's default.
     :param scheduled_at: When its job may begin, as Revor said when it was sent, by this machine's clock.

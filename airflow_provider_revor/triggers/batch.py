@@ -19,7 +19,7 @@ from airflow_provider_revor.exceptions import (
 )
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.rules.batch import End, Queue, pack, unpack
-from airflow_provider_revor.rules.outcomes import JOB_NOT_FOUND, Row, by_urgency
+from airflow_provider_revor.rules.outcomes import JOB_UNKNOWN, Row, by_urgency
 from airflow_provider_revor.rules.pacing import Pace
 from airflow_provider_revor.rules.pauses import MIN_POKE_INTERVAL, Misses, asked_pause
 from airflow_provider_revor.tasks.progress import ProgressLog, WaitLog
@@ -152,7 +152,7 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
         try:
             job = await hook.aget_outreach_job(row.job_id or "")
         except RevorNotFoundError as e:
-            self._end(position, End(JOB_NOT_FOUND, e.code))
+            self._end(position, End(JOB_UNKNOWN, e.code))
             self._errors = 0
             return self._pace.after_response(hook.rate_limit)
         except RevorError as e:

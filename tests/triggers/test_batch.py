@@ -121,7 +121,7 @@ def test_how_each_job_ended_is_handed_on(world):
     assert unpack(payload["ends"]) == {
         0: End("succeeded"),
         1: End("failed", "busy", True),
-        2: End("job_not_found", "external_api_job_not_found"),
+        2: End("job_unknown", "external_api_job_not_found"),
     }
     assert "Dana" not in json.dumps(payload)
 

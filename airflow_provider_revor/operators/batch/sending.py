@@ -28,6 +28,7 @@ from airflow_provider_revor.operators.batch.memory import OfOnePerson
 from airflow_provider_revor.operators.campaign import PersonInCampaign
 from airflow_provider_revor.operators.sending import OutreachSender
 from airflow_provider_revor.rules.keys import digest
+from airflow_provider_revor.rules.outcomes import JOB_UNKNOWN
 from airflow_provider_revor.rules.pacing import Pace
 from airflow_provider_revor.tasks.progress import ProgressLog
 
@@ -103,6 +104,8 @@ class BatchSender:
         self.rows: dict[int, Row] = {}
         self._whos: dict[int, str] = {}
         self._found: set[str] = set()
+        #: The jobs of which Revor has not said how they stand, by position.
+        self._unknown: dict[int, str] = {}
         self._began = time.monotonic()
 
     def send(self, messages: Iterable[Message], skipped: int, total: int) -> None:
@@ -197,7 +200,10 @@ class BatchSender:
             return in_campaign.get(job_id, ask) if in_campaign else ask(job_id)
 
         def ask(job_id: str) -> OutreachJob:
-            return self._paced(lambda: self._hook.get_outreach_job(job_id))
+            self._unknown[message.position] = job_id
+            job = self._paced(lambda: self._hook.get_outreach_job(job_id))
+            del self._unknown[message.position]
+            return job
 
         def cancel(job_id: str) -> OutreachJob:
             return self._paced(lambda: self._hook.cancel_outreach_job(job_id))
@@ -247,7 +253,9 @@ class BatchSender:
         named = "" if message.row.reference is None else f" (reference {message.row.reference})"
         self._log.warning("messages[%s]%s: %s", message.position, named, error)
         retry_may_help = not isinstance(error, AirflowFailException)
-        return replace(message.row, status="failed", code=code, retry_may_help=retry_may_help)
+        job_id = self._unknown.get(message.position)
+        status = JOB_UNKNOWN if job_id else "failed"
+        return replace(message.row, job_id=job_id, status=status, code=code, retry_may_help=retry_may_help)
 
     def _wait_after(self, error: RevorTransientError) -> None:
         self._errors += 1

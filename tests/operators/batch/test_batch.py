@@ -14,6 +14,7 @@ from factories import refusal, resource
 from outreach_tasks import ROOT, Assets, Store, context, keys
 
 from airflow_provider_revor import exceptions as e
+from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.batch import OutreachBatchOperator
 from airflow_provider_revor.rules.batch import End, pack
 from airflow_provider_revor.rules.keys import task_key
@@ -357,10 +358,10 @@ def test_a_job_that_revor_did_not_find_has_failed_but_is_no_reason_to_send_again
     """As while the connection leads to another Revor: the message may have been sent."""
     operator, memory = batch(1, campaign=campaign), {"store": Store(), "assets": Assets()}
     deferred(operator, pushed, **memory)
-    event = {"status": "success", "ends": pack({0: End("job_not_found", "external_api_job_not_found")})}
+    event = {"status": "success", "ends": pack({0: End("job_unknown", "external_api_job_not_found")})}
     with pytest.raises(e.RevorBatchFailedError, match=r"0 sent, 0 skipped, 1 failed. .* 1 external_api_job_not_found"):
         operator.execute_complete(context(1, pushed, map_index=-1, **memory), event)
-    assert (statuses(pushed), pushed["jobs"][0]["job_id"]) == (["job_not_found"], ready.jobs[0]["id"])
+    assert (statuses(pushed), pushed["jobs"][0]["job_id"]) == (["job_unknown"], ready.jobs[0]["id"])
 
     ready.advance(minutes=5)
     assert run(operator, pushed, 2, **memory)["sent"] == 1
@@ -373,6 +374,25 @@ def test_an_error_after_a_message_was_accepted_leads_to_no_second_one_in_the_sam
     with pytest.raises(e.RevorBatchError, match="1 busy"):
         run(batch(1, wait_for_completion=False), pushed, 2, automatic=True)
     assert len(ready.jobs) == 1
+
+
+def test_a_job_that_revor_cannot_be_asked_for_is_told_with_its_id(ready, pushed, pauses):
+    """The other message is looked at between the two errors."""
+    operator = batch(2, wait_for_completion=False, max_failed=1)
+    ask, first = RevorHook.get_outreach_job, []
+
+    def fails_for_the_first(hook, job_id):
+        first.append(job_id)
+        if job_id == first[0]:
+            ready.fail(503, method="GET")
+        return ask(hook, job_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RevorHook, "get_outreach_job", fails_for_the_first)
+        assert run(operator, pushed)["failed"] == 1
+    row = pushed["jobs"][0]
+    assert (row["job_id"], row["status"], row["code"]) == (ready.jobs[0]["id"], "job_unknown", "service_unavailable")
+    assert statuses(pushed)[1] == "succeeded"
 
 
 def test_arguments_that_cannot_be_used_fail_when_the_dag_is_parsed():
