@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -10,6 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.exceptions import RevorBatchFailedError, RevorValueError
 from airflow_provider_revor.rules.outcomes import (
+    DUPLICATE,
     MaxFailed,
     Row,
     check_max_failed,
@@ -33,8 +35,8 @@ class OutreachSummaryOperator(ExplainsFailures, BaseOperator):
     It runs whatever became of the tasks before (``trigger_rule="all_done"``), so a run in which messages failed does
     not look like a success. It logs and returns a summary: ``total``, ``sent``, ``accepted`` (their jobs go on),
     ``skipped`` and ``failed``, the same ``by_account`` and ``by_channel``, and the failed and skipped ones ``by_code``
-    with their ``references``: your own for the rows of a batch, else the ids of the jobs. The XCom is there if the task
-    fails, too.
+    with their ``references``: your own for the rows of a batch, else the ids of the jobs. A lead that was in a mapped
+    list twice counts once; the second one is skipped, as ``duplicate_person``. The XCom is there if it fails, too.
 
     :param jobs: The jobs: the output of a mapped :class:`.OutreachDispatchOperator` or
         :class:`.LinkedInPostLikeOperator`, or the XCom ``jobs`` of an :class:`.OutreachBatchOperator`. Mapped tasks
@@ -76,7 +78,7 @@ class OutreachSummaryOperator(ExplainsFailures, BaseOperator):
         :raises RevorValueError: (a ValueError) if something given is no job.
         :raises RevorBatchFailedError: if more failed than ``max_failed`` allows, or none was sent; without retries.
         """
-        rows = [_row(position, job) for position, job in enumerate(_listed(self.jobs))]
+        rows = list(_each_job_once(_row(position, job) for position, job in enumerate(_listed(self.jobs))))
         expected = None if is_nothing(self.expected) else _number(self.expected)
         if expected is not None:
             rows += [Row(status="failed", code="no_job")] * (expected - len(rows))
@@ -110,6 +112,19 @@ def _row(position: int, job: Any) -> Row:
     if not isinstance(job, Mapping) or not isinstance(job.get("status"), str):
         raise RevorValueError(f"jobs[{position}] is no job: it has no `status`.")
     return Row.of_task(job)
+
+
+def _each_job_once(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows; two mapped tasks that had the same lead have the same job, and only the first of them counts."""
+    counted = set()
+    for row in rows:
+        if row.job_id is None or row.outcome == "skipped":
+            yield row
+        elif row.job_id in counted:
+            yield replace(row, status="skipped", code=DUPLICATE)
+        else:
+            counted.add(row.job_id)
+            yield row
 
 
 def _number(expected: Any) -> int:

@@ -23,7 +23,8 @@ def summarize(jobs, pushed=None, **kwargs):
 
 
 def test_jobs_are_counted_and_the_reasons_told():
-    summary = summarize([SENT] * 9 + [BUSY, NO_POST], max_failed=0.1)
+    sent = [job(id=f"sent_{number}") for number in range(9)]
+    summary = summarize([*sent, BUSY, NO_POST], max_failed=0.1)
     assert (summary["total"], summary["sent"], summary["failed"], summary["skipped"]) == (11, 9, 1, 1)
     assert summary["references"] == {"busy": ["job_2"], "no_relevant_post": ["job_3"]}
     assert "Dana" not in json.dumps(summary)
@@ -70,6 +71,13 @@ def test_the_rows_of_a_batch_are_counted_with_their_references():
     rows = [Row("crm-1", "acc_1", "email", "job_1", "succeeded"), Row("crm-2", status="failed", code="busy")]
     summary = summarize([row.as_dict() for row in rows], max_failed=1)
     assert (summary["sent"], summary["references"]) == (1, {"busy": ["crm-2"]})
+
+
+def test_a_lead_that_was_in_the_list_twice_was_sent_one_message():
+    """Both tasks have the same job."""
+    summary = summarize([SENT, SENT, BUSY, BUSY, SENT], expected=5, max_failed=1)
+    assert (summary["total"], summary["sent"], summary["failed"], summary["skipped"]) == (5, 1, 1, 3)
+    assert summary["by_code"] == {"duplicate_person": 3, "busy": 1}
 
 
 def test_the_output_of_a_single_task_is_one_job():
