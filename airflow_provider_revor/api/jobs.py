@@ -214,15 +214,16 @@ def job_request(job_id: str) -> Request:
     return Request("GET", f"{JOBS_PATH}/{quote(name, safe='')}")
 
 
-def cancel_request(job_id: str) -> Request:
+def cancel_request(job_id: str, idempotency_key: str) -> Request:
     """
     Return the request that cancels a job. v2 only: v1 has no such endpoint.
 
     :param job_id: Its id.
+    :param idempotency_key: Sent as ``Idempotency-Key``: a request without one is not sent again after a fault.
     :raises RevorValueError: (a ValueError) if that names no job.
     """
     path = f"{translate(job_request(job_id).path, ApiVersion.V2)}/cancel"
-    return Request("POST", path, idempotency_key=f"airflow-cancel-{quote(str(job_id).strip(), safe='')}")
+    return Request("POST", path, idempotency_key=idempotency_key)
 
 
 def read_job(envelope: Envelope, job_id: str | None = None) -> OutreachJob:

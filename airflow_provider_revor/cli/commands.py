@@ -13,12 +13,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_revor.api.answers import plain_text
 from airflow_provider_revor.cli.connecting import CommandLineHook
 from airflow_provider_revor.cli.output import print_error, print_rows
-from airflow_provider_revor.exceptions import (
-    RevorError,
-    RevorNotFoundError,
-    RevorTransientError,
-    RevorValueError,
-)
+from airflow_provider_revor.exceptions import RevorError, RevorTransientError, RevorValueError
+from airflow_provider_revor.hooks.outreach import CANCEL_REJECTED
 from airflow_provider_revor.rules.gate import Gate
 from airflow_provider_revor.rules.pauses import asked_pause, seconds
 
@@ -112,7 +108,7 @@ def cancel(args: Namespace) -> int:
         for job_id in dict.fromkeys(args.job_ids):
             try:
                 before, after = hook.get_outreach_job(job_id), hook.cancel_outreach_job(job_id)
-            except (RevorNotFoundError, RevorTransientError, RevorValueError) as e:
+            except (*CANCEL_REJECTED, RevorTransientError, RevorValueError) as e:
                 # The other jobs may well be cancelled.
                 print_error(f"{plain_text(job_id)}: {e}")
                 code = _ERROR

@@ -7,12 +7,18 @@ Its part of the contract is imported by what is called: a Dag file with a gate a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from airflow_provider_revor.api.versions import ApiVersion
-from airflow_provider_revor.exceptions import RevorConfigurationError, RevorConflictError, RevorRequestError
+from airflow_provider_revor.exceptions import (
+    RevorConfigurationError,
+    RevorConflictError,
+    RevorNotFoundError,
+    RevorRequestError,
+    RevorResponseError,
+)
 from airflow_provider_revor.hooks.sending import SendingHook
 from airflow_provider_revor.hooks.threads import in_thread
 
@@ -22,8 +28,10 @@ if TYPE_CHECKING:
     from airflow_provider_revor.api.wire import Request
     from airflow_provider_revor.typing import Content, Recipient
 
-# How Revor rejects the cancel of a job that runs or has ended is not documented.
-_NOT_CANCELLED = (RevorConflictError, RevorRequestError)
+#: How Revor may reject a cancel. What it says of a job that runs or has ended is not documented.
+CANCEL_REJECTED = (RevorConflictError, RevorNotFoundError, RevorRequestError)
+# After these the job is asked for all the same: the response to a cancel is not documented, either.
+_ASKED_ALL_THE_SAME = (*CANCEL_REJECTED, RevorResponseError)
 
 
 class OutreachMethods(SendingHook):
@@ -154,15 +162,18 @@ class OutreachMethods(SendingHook):
         :raises ValueError: if that names no job; before any request.
         :raises RevorConfigurationError: if the connection says API v1, which cannot cancel; before any request.
         :raises RevorNotFoundError: if there is no such job.
-        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        :raises RevorError: if Revor cannot be asked, or rejects the cancel of a job that has not begun; see
+            :mod:`airflow_provider_revor.exceptions`.
         """
-        from airflow_provider_revor.api.jobs import cancel_request
-
-        request = cancel_request(job_id)
+        request = _cancel(job_id)
         self.check_can_cancel()
-        # What the response holds is not documented: the job itself says what became of it.
-        with suppress(*_NOT_CANCELLED):
+        try:
             self._send(request, lambda envelope: None)
+        except _ASKED_ALL_THE_SAME:
+            job = self.get_outreach_job(job_id)
+            if job.can_be_cancelled:
+                raise
+            return job
         return self.get_outreach_job(job_id)
 
     async def acancel_outreach_job(self, job_id: str) -> OutreachJob:
@@ -174,15 +185,19 @@ class OutreachMethods(SendingHook):
         :raises ValueError: if that names no job; before any request.
         :raises RevorConfigurationError: if the connection says API v1, which cannot cancel; before any request.
         :raises RevorNotFoundError: if there is no such job.
-        :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
+        :raises RevorError: if Revor cannot be asked, or rejects the cancel of a job that has not begun; see
+            :mod:`airflow_provider_revor.exceptions`.
         """
-        from airflow_provider_revor.api.jobs import cancel_request
-
-        request = cancel_request(job_id)
+        request = _cancel(job_id)
         # It may look up the connection, which would hold up every other trigger.
         await in_thread(self.check_can_cancel)
-        with suppress(*_NOT_CANCELLED):
+        try:
             await self._asend(request, lambda envelope: None)
+        except _ASKED_ALL_THE_SAME:
+            job = await self.aget_outreach_job(job_id)
+            if job.can_be_cancelled:
+                raise
+            return job
         return await self.aget_outreach_job(job_id)
 
     def check_can_cancel(self) -> None:
@@ -191,11 +206,19 @@ class OutreachMethods(SendingHook):
 
         :raises RevorConfigurationError: if it cannot.
         """
-        if self.settings.api_version is ApiVersion.V1:
+        if ApiVersion.V2 not in (self._version, self.settings.api_version):
             raise RevorConfigurationError.of(
                 f"Connection {self.settings.conn_id!r} uses version v1 of the Revor API, which cannot cancel.",
                 'Set its extra `api_version` to "v2".',
             )
+
+
+def _cancel(job_id: str) -> Request:
+    from airflow_provider_revor.api.jobs import cancel_request
+
+    # A key of its own each time, because Revor may repeat the response to an earlier cancel of the job. To cancel twice
+    # does no harm.
+    return cancel_request(job_id, f"airflow-cancel-{uuid4().hex}")
 
 
 def _job(job_id: str) -> tuple[Request, Callable[[Envelope], OutreachJob]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_revor.api.jobs import job_request
-from airflow_provider_revor.exceptions import RevorJobFailedError
+from airflow_provider_revor.exceptions import RevorJobError, RevorJobFailedError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.tasks.failures import ExplainsFailures
 from airflow_provider_revor.tasks.templates import is_literal
@@ -30,8 +30,8 @@ class CancelOutreachJobOperator(ExplainsFailures, BaseOperator):
     Source: ``POST /api/v2/jobs/{id}/cancel``, ``GET /api/v2/jobs/{id}``.
 
     :param job_id: The job: what :class:`.OutreachDispatchOperator` pushes as the XCom ``job_id``. (templated)
-    :param must_cancel: Whether a job that was not cancelled, because it runs or has ended, fails the task, without
-        retries. Default: False.
+    :param must_cancel: Whether a job that was not cancelled fails the task; if it runs or has ended, without retries.
+        Default: False.
     :param revor_conn_id: The Airflow connection, of the type ``revor``. Default: ``revor_default``. (templated)
     :raises RevorValueError: (a ValueError) when the Dag is parsed, if ``job_id`` is literal and names no job.
     """
@@ -64,7 +64,8 @@ class CancelOutreachJobOperator(ExplainsFailures, BaseOperator):
 
         :return: The job's dict.
         :raises RevorConfigurationError: if the connection says API v1, which cannot cancel.
-        :raises RevorJobFailedError: with ``must_cancel``, if the job was not cancelled.
+        :raises RevorJobFailedError: with ``must_cancel``, if the job runs or has ended.
+        :raises RevorJobError: with ``must_cancel``, if Revor accepts the cancel, and the job is not cancelled yet.
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
         with RevorHook(self.revor_conn_id) as hook:
@@ -72,9 +73,11 @@ class CancelOutreachJobOperator(ExplainsFailures, BaseOperator):
         if job.status == "cancelled":
             self.log.info("%s.", job.label)
         elif self.must_cancel:
+            reason = f"{job.label} on connection {self.revor_conn_id!r}: it was not cancelled."
+            if job.can_be_cancelled:
+                raise RevorJobError.of(reason, "Try again: Revor may need a moment for it.")
             raise RevorJobFailedError.of(
-                f"{job.label} on connection {self.revor_conn_id!r}: it was not cancelled.",
-                "Revor cancels only jobs that have not begun: allow for that with must_cancel=False.",
+                reason, "Revor cancels only jobs that have not begun: allow for that with must_cancel=False."
             )
         else:
             self.log.info("%s: it was not cancelled.", job.label)

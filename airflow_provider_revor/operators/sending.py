@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_provider_revor.exceptions import RevorError, RevorNotFoundError, RevorResponseError
+from airflow_provider_revor.hooks.outreach import CANCEL_REJECTED
 from airflow_provider_revor.rules.keys import attempt_key, digest
 from airflow_provider_revor.rules.sending import DOUBT, Attempt, Found, Get, Try, find_or_send
 from airflow_provider_revor.version_compat import COUNTS_CLEARS
@@ -205,7 +206,11 @@ class OutreachSender:
         if self._cancel is None or not job.can_be_cancelled:
             return job
         self._log.info("%s The task was cleared while it waited: cancelling the job.", job.standing)
-        return self._cancel(job.id)
+        try:
+            return self._cancel(job.id)
+        except CANCEL_REJECTED as e:
+            self._log.warning("Outreach job %s is not cancelled, so the task goes on with it: %s", job.id, e)
+            return job
 
     def _get_recorded(self, job_id: str) -> OutreachJob:
         try:

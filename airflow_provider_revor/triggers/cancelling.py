@@ -9,14 +9,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_provider_revor.exceptions import (
-    RevorConflictError,
-    RevorError,
-    RevorNotFoundError,
-    RevorRequestError,
-    RevorTransientError,
-    RevorValueError,
-)
+from airflow_provider_revor.exceptions import RevorError, RevorTransientError, RevorValueError
+from airflow_provider_revor.hooks.outreach import CANCEL_REJECTED
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.hooks.threads import in_thread
 from airflow_provider_revor.rules.pacing import Pace
@@ -28,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_revor.triggers.xcoms import TaskXComs
     from airflow_provider_revor.version_compat import Log
 
-#: Seconds that Airflow leaves a trigger's ``on_kill``, less what it takes to log what was not reached.
+#: Seconds for the jobs of a trigger: less than Airflow leaves its ``on_kill``.
 TRIGGERER_GRACE = 25.0
 
 # Requests at the same time. Each may take a while, and Revor's limit is kept by the pauses between them.
@@ -36,7 +30,7 @@ _AT_ONCE = 5
 # Seconds between two looks at the task: its next try decides by itself about the jobs that are left.
 _LOOK_EVERY = 2.0
 # These concern one job; the next one may well be cancelled.
-_OF_ONE_JOB = (RevorNotFoundError, RevorConflictError, RevorRequestError, RevorValueError)
+_OF_ONE_JOB = (*CANCEL_REJECTED, RevorValueError)
 
 
 class Cancelling:
@@ -113,7 +107,6 @@ class Cancelling:
             try:
                 job = await hook.acancel_outreach_job(job_id)
             except _OF_ONE_JOB as e:
-                self._counts["not"] += 1
                 self._log.warning("Outreach job %s is not cancelled: %s", job_id, e)
             except RevorTransientError as e:
                 self._left.append(job_id)

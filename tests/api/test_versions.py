@@ -42,10 +42,10 @@ def test_where_each_endpoint_is(path, in_v2):
     assert translate(path, V1) == path
 
 
-def test_a_cancel_has_a_key_of_its_job_and_is_of_v2():
-    request = cancel_request("job/1")
+def test_a_cancel_is_of_v2_and_may_be_sent_again():
+    request = cancel_request("job/1", "k1")
     assert (request.method, request.path) == ("POST", "/api/v2/jobs/job%2F1/cancel")
-    assert request.idempotency_key == "airflow-cancel-job%2F1"
+    assert (request.idempotency_key, request.repeatable) == ("k1", True)
 
 
 @pytest.mark.parametrize(

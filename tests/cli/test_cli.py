@@ -180,6 +180,12 @@ def test_a_job_that_cannot_be_cancelled_does_not_keep_the_others_from_it(v2, cap
     assert (code, [row["status"] for row in json.loads(out)]) == (2, ["cancelled", "cancelled"])
     assert err.startswith("job_none: ")
     assert err.count("\n") == 1
+    # One that has not begun, and whose cancel Revor rejects, neither.
+    ids = [send(v2, f"{name}@example.com") for name in "cd"]
+    v2.fail(409, code="some_code", method="POST")
+    code, out, err = run(capsys, "cancel", *ids, "-o", "json")
+    assert (code, [row["id"] for row in json.loads(out)]) == (2, ids[1:])
+    assert err.startswith(f"{ids[0]}: ")
 
 
 def test_cancel_is_refused_on_v1_without_a_request(revor, capsys):

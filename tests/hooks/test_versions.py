@@ -111,14 +111,80 @@ def test_cancelling_is_the_same_when_awaited(revor_sandbox, version, cancel_job)
             cancel_job(job.id)
         assert revor_sandbox.request_count == 1
         return
-    assert cancel_job(job.id).status == "cancelled"
-    # However Revor rejects the cancel of a job that has ended: the job says how it stands.
-    for status in (400, 409, 422):
-        revor_sandbox.fail(status, code="job_not_cancellable", method="POST")
-        assert cancel_job(job.id).status == "cancelled"
     revor_sandbox.fail(503, method="POST")
     with pytest.raises(e.RevorServerError):
         cancel_job(job.id)
+    assert cancel_job(job.id).status == "cancelled"
+    # However Revor rejects the cancel of a job that has ended: the job says how it stands.
+    for status in (400, 404, 409, 422):
+        revor_sandbox.fail(status, code="job_not_cancellable", method="POST")
+        assert cancel_job(job.id).status == "cancelled"
+
+
+ODD = [
+    pytest.param(204, "", id="nothing"),
+    pytest.param(200, {"ok": True}, id="no-item"),
+    pytest.param(202, {"item": None}, id="null"),
+    pytest.param(200, {"item": {"id": "job_other", "status": "cancelled"}}, id="another-job"),
+    pytest.param(200, "cancelled", id="text"),
+    pytest.param(200, [], id="list"),
+    pytest.param(200, {"ok": False}, id="not-ok"),
+    pytest.param(404, "<html>", id="page"),
+    pytest.param(409, "", id="bare-409"),
+]
+
+
+@pytest.mark.parametrize("version", ["v2"], indirect=True)
+@pytest.mark.parametrize("cancel_job", [cancel_sync, cancel_async])
+@pytest.mark.parametrize(("status", "body"), ODD)
+def test_whatever_a_cancel_responds_the_job_is_asked_for(revor_sandbox, version, cancel_job, status, body):
+    revor_sandbox.script_jobs(scheduled_in=3_600)
+    with RevorHook() as hook:
+        job = send(hook)
+    revor_sandbox.finish_job(job.id, "cancelled")
+    revor_sandbox.answer(status, body, method="POST")
+    assert cancel_job(job.id).status == "cancelled"
+
+
+@pytest.mark.parametrize("version", ["v2"], indirect=True)
+@pytest.mark.parametrize("cancel_job", [cancel_sync, cancel_async])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(400, e.RevorRequestError), (404, e.RevorNotFoundError), (409, e.RevorConflictError), (422, e.RevorRequestError)],
+)
+def test_a_rejected_cancel_of_a_job_that_has_not_begun_is_an_error(revor_sandbox, version, cancel_job, status, error):
+    revor_sandbox.script_jobs(scheduled_in=3_600)
+    with RevorHook() as hook:
+        job = send(hook)
+    revor_sandbox.fail(status, code="some_code", message="Not today.", method="POST")
+    with pytest.raises(error, match=r"Not today\."):
+        cancel_job(job.id)
+    assert revor_sandbox.jobs[0]["status"] == "scheduled"
+
+
+@pytest.mark.parametrize("version", ["v2"], indirect=True)
+@pytest.mark.parametrize("cancel_job", [cancel_sync, cancel_async])
+def test_each_cancel_has_a_key_of_its_own_because_revor_may_repeat_a_response(revor_sandbox, version, cancel_job):
+    revor_sandbox.script_jobs(scheduled_in=3_600)
+    with RevorHook() as hook:
+        job = send(hook)
+    revor_sandbox.reset_requests()
+    cancel_job(job.id)
+    cancel_job(job.id)
+    keys = [record.idempotency_key for record in revor_sandbox.requests if record.method == "POST"]
+    assert (len(keys), len(set(keys))) == (2, 2)
+
+
+@pytest.mark.parametrize("version", ["v2"], indirect=True)
+def test_a_cancel_that_revor_has_accepted_and_not_yet_done_may_be_tried_again(revor_sandbox, version):
+    revor_sandbox.script_jobs(scheduled_in=3_600)
+    with RevorHook() as hook:
+        job = send(hook)
+    revor_sandbox.answer(202, {"ok": True}, method="POST", times=2)
+    assert cancel(job.id)["status"] == "scheduled"
+    with pytest.raises(e.RevorJobError, match="is scheduled on connection .* it was not cancelled") as raised:
+        cancel(job.id, must_cancel=True)
+    assert not isinstance(raised.value, e.RevorJobFailedError)
 
 
 @pytest.mark.parametrize("version", ["v2"], indirect=True)

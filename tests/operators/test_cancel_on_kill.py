@@ -170,6 +170,16 @@ def retry(try_number, store, clears):
     return context(try_number, store=store, clears=clears, max_tries=3)
 
 
+@pytest.mark.parametrize("status", [400, 404, 409])
+def test_a_cleared_task_goes_on_with_a_job_whose_cancel_revor_rejects(revor, airflow, status):
+    store = Store()
+    run(task(deferrable=True), context(store=store, clears=0))
+    revor.fail(status, code="some_code", message="Not today.", method="POST")
+    run(task(deferrable=True), context(2, store=store, clears=1))
+    assert statuses(revor) == ["scheduled"]
+    assert [record.status for record in revor.requests if record.path.endswith("/cancel")] == [status]
+
+
 def test_an_automatic_retry_after_a_cancel_does_not_send(revor, kill):
     store = Store()
     kill(task(), retry(1, store, clears=0), "running")
