@@ -108,7 +108,7 @@ def decode(request: Request, response: Response, conn_id: str | None) -> Envelop
         return Envelope({}, origin, conn_id=conn_id, status=response.status)
     value = _json(response.content)
     # v2 may omit `ok`; a member that is documented is then enough.
-    ok = version_of(request.path) is ApiVersion.V2 and "error" not in value if isinstance(value, dict) else False
+    ok = version_of(request.path) is ApiVersion.V2 and isinstance(value, dict) and value.get("error") is None
     if success and isinstance(value, dict) and value.get("ok", ok) is True:
         date = _date(response.headers.get("date", ""))
         ahead = _clock_ahead(date, response.received_at)

@@ -212,7 +212,8 @@ class RevorHook(OutreachMethods):
         if self.settings.api_version is ApiVersion.V1:
             return ""
         try:
-            return f" {self.get_credits():g} credits are left."
+            # Not in the general format, which rounds from a million on.
+            return f" {f'{self.get_credits():,.2f}'.removesuffix('.00')} credits are left."
         except RevorError as e:
             # The key is good; what is left is not worth a failed test.
             return f" The credits could not be read: {e.reason}"

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_revor.api.answers import Envelope, decode
 from airflow_provider_revor.api.limits import RateLimit, read_rate_limit
-from airflow_provider_revor.api.versions import ApiVersion
+from airflow_provider_revor.api.versions import ApiVersion, parse_version
 from airflow_provider_revor.api.wire import Request, Response
 from airflow_provider_revor.hooks.frames import ClearedFrames
 from airflow_provider_revor.hooks.lookup import look_up
@@ -115,7 +115,7 @@ class SendingHook(BaseHook):
 
     @property
     def _version(self) -> ApiVersion:
-        return ApiVersion(self.api_version) if self.api_version else self.settings.api_version
+        return parse_version(self.api_version) if self.api_version else self.settings.api_version
 
     def _read_settings(self) -> Settings:
         from airflow_provider_revor.hooks.settings import read_settings

@@ -46,11 +46,22 @@ def test_each_call_goes_to_the_version_that_the_connection_says(revor_sandbox, v
 
 
 def test_the_test_button_tells_the_credits_of_v2(revor_sandbox, version):
-    revor_sandbox.set_credits(41)
-    ok, message = RevorHook().test_connection()
-    assert ok
-    assert ("41 credits are left" in message) is (version == "v2")
-    assert RevorHook().get_credits() == 41
+    for left, words in ((41, "41"), (1_234_567, "1,234,567")):
+        revor_sandbox.set_credits(left)
+        ok, message = RevorHook().test_connection()
+        assert ok
+        assert (f" {words} credits are left." in message) is (version == "v2")
+        assert RevorHook().get_credits() == left
+
+
+@pytest.mark.parametrize("version", ["v1"], indirect=True)
+def test_a_version_that_the_caller_names_goes_before_the_connections(revor_sandbox, version):
+    revor_sandbox.script_jobs(scheduled_in=3_600)
+    with RevorHook(api_version=" V2") as hook:
+        assert hook.cancel_outreach_job(send(hook).id).status == "cancelled"
+        assert {record.path.split("/")[2] for record in revor_sandbox.requests} == {"v2"}
+    with pytest.raises(e.RevorValueError, match="must be v1 or v2"):
+        RevorHook(api_version="v3").list_connect_accounts()
 
 
 def test_a_version_that_is_none_is_refused(connect):
