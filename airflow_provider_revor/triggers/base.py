@@ -245,6 +245,9 @@ class KillableWait(TaskWait):
     revor_conn_id: str = "revor_default"
     cancel_on_kill: bool = False
 
+    # Whether the jobs were seen to as the wait ended.
+    _seen_to = False
+
     async def until_killed(self, wait: Awaitable[dict[str, Any]], wait_log: WaitLog | None = None) -> dict[str, Any]:
         """
         Do as :meth:`in_time` does, and see to the jobs if Airflow cancels the wait.
@@ -254,17 +257,33 @@ class KillableWait(TaskWait):
         """
         try:
             return await self.in_time(wait, wait_log)
-        except asyncio.CancelledError:
-            if not KILLS_TRIGGERS and self.cancel_on_kill:
-                await self._cancel()
+        except asyncio.CancelledError as e:
+            # On Airflow 3.3+, a triggerer that stops cancels without a message.
+            if self.cancel_on_kill and (e.args or not KILLS_TRIGGERS):
+                await self._cancel_in_peace(e)
             raise
 
     async def on_kill(self) -> None:
         """Cancel the jobs, with ``cancel_on_kill``. Airflow 3.3+ calls it when a person ends the task."""
-        if self.cancel_on_kill:
-            await self._cancel()
-        else:
+        if not self.cancel_on_kill:
             self.log.warning("%s in Revor: ending a task leaves that as it is.", self._what_goes_on)
+        elif not self._seen_to:
+            await self._cancel()
+
+    async def _cancel_in_peace(self, kill: asyncio.CancelledError) -> None:
+        """Cancel the jobs here, and not in ``on_kill``: Airflow cancels a trigger again each second until it ends."""
+        self._seen_to = True
+        cancelling = asyncio.create_task(self._cancel())
+        while not cancelling.done():
+            try:
+                await asyncio.wait([cancelling])
+            except asyncio.CancelledError as e:
+                # Another message, or none any more: the triggerer stops.
+                if e.args != kill.args:
+                    cancelling.cancel()
+                    raise
+        if error := cancelling.exception():
+            self.log.warning("%s in Revor: %s: %s", self._what_goes_on, type(error).__name__, error)
 
     async def _cancel(self) -> None:
         # After the deadline, the task has ended by itself.
@@ -272,7 +291,8 @@ class KillableWait(TaskWait):
             return
         from airflow_provider_revor.triggers.cancelling import TRIGGERER_GRACE, Cancelling
 
-        job_ids = await self._jobs_to_cancel()
+        async with asyncio.timeout(TRIGGERER_GRACE):
+            job_ids = await self._jobs_to_cancel()
         task = TaskXComs.of_instance(self.task_instance)
         await Cancelling(self.revor_conn_id, job_ids, task, Place.TRIGGERER, self.log).run(TRIGGERER_GRACE)
 

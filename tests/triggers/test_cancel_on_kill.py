@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -141,6 +142,68 @@ def test_older_airflows_cancel_a_trigger_for_any_reason(
     assert cancelled(revor) == (jobs if state == "failed" and not by_on_kill else 0)
 
 
+async def run_as_airflow(trigger):
+    """Run a trigger as Airflow 3.3's triggerer does."""
+    try:
+        await anext(trigger.run())
+    except asyncio.CancelledError as e:
+        if e.args:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait_for(trigger.on_kill(), 30)
+        raise
+
+
+async def kill(trigger, every, message, then=None, *, seconds=30):
+    """End a trigger as a triggerer does, which cancels it again and again until it has ended."""
+    task = asyncio.ensure_future(run_as_airflow(trigger))
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(seconds):
+        while not task.done():
+            task.cancel(*message)
+            message = message if then is None else then
+            await asyncio.wait([task], timeout=every)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@kinds
+@pytest.mark.parametrize("message", [("user-action",), ()], ids=["airflow-3.3", "older-airflow"])
+def test_airflow_cancels_a_trigger_again_and_again_while_it_cancels_its_jobs(
+    revor, trigger, airflow, monkeypatch, kind, jobs, message
+):
+    monkeypatch.setattr("airflow_provider_revor.triggers.base.KILLS_TRIGGERS", bool(message))
+    airflow.state = "failed"
+    revor.reset_requests()
+    revor.slow(0.3, method="POST", times=jobs)
+    asyncio.run(kill(trigger(kind), 0.05, message))
+    assert cancelled(revor) == jobs
+    # And `on_kill` has nothing left to do.
+    assert sum(record.path.endswith("/cancel") for record in revor.requests) == jobs
+
+
+def test_a_triggerer_that_stops_meanwhile_is_not_held_up(revor, trigger, airflow):
+    airflow.state = "failed"
+    revor.slow(3_600, method="POST")
+    asyncio.run(kill(trigger("one"), 0.2, ("user-action",), then=(), seconds=5))
+    assert cancelled(revor) == 0
+
+
+def test_a_trigger_that_cannot_learn_its_jobs_ends_all_the_same(revor, trigger, airflow, monkeypatch, caplog):
+    airflow.state = "failed"
+    waiting = trigger("batch")
+    reads = iter([[], OSError("The supervisor is gone.")])
+
+    async def read(self):
+        if isinstance(found := next(reads), Exception):
+            raise found
+        # Airflow kills it before it has read what there is.
+        await asyncio.sleep(3_600)
+
+    monkeypatch.setattr(OutreachBatchTrigger, "_read", read)
+    asyncio.run(kill(waiting, 0.2, ("user-action",)))
+    assert "The batch's jobs go on in Revor: OSError: The supervisor is gone." in caplog.text
+
+
 def test_the_argument_survives_a_restart_of_the_triggerer(trigger):
     for kind in ("one", "batch"):
         path, arguments = trigger(kind).serialize()
@@ -215,10 +278,13 @@ def test_a_429_is_waited_out_and_the_job_is_not_forgotten(killed, monkeypatch):
 
 
 def test_a_job_that_revor_does_not_know_does_not_keep_the_others(killed, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
     many = Many(errors=[e.RevorNotFoundError("No such job.")]).install(monkeypatch, killed)
     cancel(3, 10)
     assert len(many.cancelled) == 2
     assert "is not cancelled: No such job." in caplog.text
+    # That one has not begun, as far as is known; `job_1` has.
+    assert "1 of 3 outreach jobs are cancelled. 1 have begun or ended." in caplog.text
 
 
 def test_a_key_that_is_rejected_ends_it_and_says_so(killed, monkeypatch, caplog):
