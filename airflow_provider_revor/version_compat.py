@@ -29,6 +29,7 @@ __all__ = [
     "RETRY_POLICIES",
     "SHARED_POLLS",
     "START_FROM_TRIGGER",
+    "TRIGGERS_LOG_TO_SUPERVISOR",
     "UI_PLUGINS",
     "AirflowRescheduleException",
     "EventTrigger",
@@ -61,6 +62,9 @@ START_FROM_TRIGGER = _AIRFLOW >= (3, 3)
 
 # Whether a trigger is told that a person has ended its task; older ones only cancel it, as when they shut down.
 KILLS_TRIGGERS = _AIRFLOW >= (3, 3)
+
+# Whether triggers log into a socket, which another process of the triggerer reads.
+TRIGGERS_LOG_TO_SUPERVISOR = _AIRFLOW >= (3, 0)
 
 # Whether a Dag run counts each clear of its tasks; older ones count those of a run that has ended.
 COUNTS_CLEARS = _AIRFLOW >= (3, 3)

@@ -7,9 +7,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
-from inspect import signature
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TriggerEvent
@@ -20,6 +18,8 @@ from airflow_provider_revor.links import XCOM_KEY, has_accounts_link
 from airflow_provider_revor.rules.kills import Place
 from airflow_provider_revor.tasks.endings import declares_work, settings_add_work
 from airflow_provider_revor.tasks.progress import SIGN_OF_LIFE_INTERVAL
+from airflow_provider_revor.triggers.loops import PerLoop
+from airflow_provider_revor.triggers.part import TriggerPart
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 from airflow_provider_revor.version_compat import KILLS_TRIGGERS
 
@@ -33,7 +33,12 @@ _SETTLING = 10.0
 
 # One at a time in each event loop: the triggerer's supervisor handles one request of all its triggers per round, so
 # that the links of thousands of gates which begin together would hold up their polls, and everybody else, for minutes.
-_linking: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+_linking = PerLoop(asyncio.Lock)
+
+# Tasks that store their XComs at a time; all that wait for the same may end at once. So many responses fit into the
+# supervisor's socket, so that it never waits for an event loop that is busy, and goes on reading what triggers log.
+_MOST_STORING = 200
+_storing = PerLoop(lambda: asyncio.Semaphore(_MOST_STORING))
 
 
 class DiscreetEvent(TriggerEvent):
@@ -43,27 +48,6 @@ class DiscreetEvent(TriggerEvent):
         return f"TriggerEvent<{self.payload.get('status')}>"
 
     __str__ = __repr__
-
-
-class TriggerPart:
-    """A part of a trigger that keeps each argument of its constructor as the attribute of the same name."""
-
-    if TYPE_CHECKING:
-        task: Any
-        task_instance: Any
-
-        @property
-        def log(self) -> Any:
-            """The logger of every trigger."""
-
-    @property
-    def path(self) -> str:
-        """Where Airflow finds the class."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class's path and the arguments to make this trigger again: plain, without any secret."""
-        return self.path, {name: getattr(self, name) for name in signature(type(self)).parameters}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -139,6 +123,7 @@ class TaskWait(TriggerPart):
                     payload |= {"next_poll_at": wait_log.next_poll_at, "last_logged": wait_log.last_logged}
         if self._deferred_by_a_worker:
             await asyncio.sleep(max(_SETTLING - (time.monotonic() - begun), 0))
+        await self.logged()
         return payload
 
     def begin(self, now: float) -> None:
@@ -163,11 +148,13 @@ class TaskWait(TriggerPart):
             if payload["status"] == "success" and self._ends_here:
                 from airflow.triggers.base import TaskSuccessEvent
 
-                await self._store(xcoms if self.push_xcoms else {})
+                async with _storing.here:
+                    await self._store(xcoms if self.push_xcoms else {})
                 # Never with its `xcoms`: Airflow 3.3 encodes those twice.
                 return TaskSuccessEvent()
         except Exception as e:
             self.log.warning("Could not end the task here (%s): it resumes on a worker.", type(e).__name__)
+            await self.logged()
         return DiscreetEvent(payload=payload)
 
     async def _link(self) -> None:
@@ -176,7 +163,7 @@ class TaskWait(TriggerPart):
             return
         try:
             if has_accounts_link(self.task):
-                turn = _linking.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+                turn = _linking.here
                 await turn.acquire()
                 storing = asyncio.ensure_future(self._store({XCOM_KEY: CONNECT_ACCOUNTS_URL}))
                 storing.add_done_callback(lambda _: turn.release())
@@ -226,11 +213,6 @@ class TaskWait(TriggerPart):
         # What starts from the trigger has no first look to come after.
         return self.first_poll_at is not None and self._in_a_triggerer
 
-    @property
-    def _in_a_triggerer(self) -> bool:
-        # `airflow dags test` gives a trigger no id.
-        return getattr(self, "trigger_id", None) is not None
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class KillableWait(TaskWait):
@@ -269,11 +251,12 @@ class KillableWait(TaskWait):
             self.log.warning("%s in Revor: ending a task leaves that as it is.", self._what_goes_on)
         elif not self._seen_to:
             await self._cancel()
+        await self.logged()
 
     async def _cancel_in_peace(self, kill: asyncio.CancelledError) -> None:
         """Cancel the jobs here, and not in ``on_kill``: Airflow cancels a trigger again each second until it ends."""
         self._seen_to = True
-        cancelling = asyncio.create_task(self._cancel())
+        cancelling = asyncio.create_task(self._cancel_and_log())
         while not cancelling.done():
             try:
                 await asyncio.wait([cancelling])
@@ -282,8 +265,13 @@ class KillableWait(TaskWait):
                 if e.args != kill.args:
                     cancelling.cancel()
                     raise
-        if error := cancelling.exception():
-            self.log.warning("%s in Revor: %s: %s", self._what_goes_on, type(error).__name__, error)
+
+    async def _cancel_and_log(self) -> None:
+        try:
+            await self._cancel()
+        except Exception as e:
+            self.log.warning("%s in Revor: %s: %s", self._what_goes_on, type(e).__name__, e)
+        await self.logged()
 
     async def _cancel(self) -> None:
         # After the deadline, the task has ended by itself.

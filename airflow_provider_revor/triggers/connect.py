@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import TriggerEvent
 
@@ -27,12 +26,6 @@ from airflow_provider_revor.version_compat import ASSET_WATCHERS, EventTrigger, 
 
 # Seconds after which Airflow has stored an event that a trigger has fired: the triggerer hands them on once a second.
 _UNTIL_STORED = 3.0
-
-# Gates that log and store their end at a time, in each event loop; all that wait for the same may open at once. Both
-# processes of Airflow 3.3's triggerer stop for good if one is held up by unread log lines, and the other one by unread
-# responses: with ten thousand gates that happened.
-_MOST_ENDING = 1000
-_ending: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -79,8 +72,6 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.any_account = self.any_account and self.account_id is None
-        # What is logged when the gate has opened.
-        self._found = ""
 
     def __repr__(self) -> str:
         # Airflow's own shows all arguments; a key may be personal data.
@@ -96,11 +87,7 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
         wait_log = WaitLog(self.log, ACCOUNTS_QUESTION, self.last_logged, self.log_every)
         payload = await self.in_time(self._wait(shared_stream, wait_log), wait_log)
         account = payload.get("account", {})
-        async with _ending.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_MOST_ENDING)):
-            if self._found:
-                self.log.info("%s", self._found)
-            event = await self.event(payload, {"account_id": account.get("account_id"), "return_value": account})
-        yield event
+        yield await self.event(payload, {"account_id": account.get("account_id"), "return_value": account})
 
     async def _wait(self, shared_stream: AsyncIterator[Poll], wait_log: WaitLog) -> dict[str, Any]:
         misses = Misses()
@@ -124,7 +111,7 @@ class SendableAccountTrigger(TaskWait, AccountPolls, SharedPollTrigger):
                 elif poll is unchanged:
                     wait_log.unchanged()
                 elif account := gate.find(poll):
-                    self._found = f"Account {account.label} can send on {clean_id(account.channel)}."
+                    self.log.info("Account %s can send on %s.", account.label, clean_id(account.channel))
                     return {"status": "success", "account": account.as_dict()}
                 else:
                     wait_log.waiting(*gate.reasons(poll))

@@ -14,13 +14,13 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from airflow_provider_revor.exceptions import RevorTransientError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.hooks.threads import in_thread
 from airflow_provider_revor.rules.gate import Snapshot
 from airflow_provider_revor.rules.pauses import LONGEST_PAUSE, MIN_POKE_INTERVAL, retry_after, spread
+from airflow_provider_revor.triggers.loops import PerLoop
 
 if TYPE_CHECKING:
     from airflow_provider_revor.api.accounts import ConnectAccount
@@ -75,7 +75,7 @@ class Looks:
         :param revor_conn_id: The Airflow connection.
         :param poke_interval: The least seconds between two looks.
         """
-        mine = _looks.setdefault(asyncio.get_running_loop(), {})
+        mine = _looks.here
         key = (revor_conn_id, poke_interval)
         if key not in mine:
             mine[key] = cls(*key)
@@ -172,7 +172,7 @@ class Looks:
         return max(self._interval, retry_after(poll))
 
 
-_looks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, float], Looks]] = WeakKeyDictionary()
+_looks: PerLoop[dict[tuple[str, float], Looks]] = PerLoop(dict)
 
 
 async def _reader(revor_conn_id: str) -> bytes | None:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_revor.rules.pauses import first_pause
-from airflow_provider_revor.triggers.base import TriggerPart
 from airflow_provider_revor.triggers.looks import Looks, Poll
+from airflow_provider_revor.triggers.part import TriggerPart
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent

@@ -135,7 +135,7 @@ def test_fifty_gates_that_join_cost_one_request(triggerer, other):
         other(triggerer)
         await asyncio.sleep(10)
         # The latest look, if there is one, is of no more use.
-        for look in looking._looks[asyncio.get_running_loop()].values():
+        for look in looking._looks.here.values():
             look._latest = None
         triggerer.asked_at.clear()
         joiners = [triggerer.gate("linkedin", deadline=time.time() + 60) for _ in range(50)]
