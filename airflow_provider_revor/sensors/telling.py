@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_revor.tasks.alerts import NotifiesPeople
 from airflow_provider_revor.tasks.progress import WaitLog
+from airflow_provider_revor.tasks.state import StateStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -60,7 +61,7 @@ class TellsPeople(NotifiesPeople):
         rest = self._notify_while_pausing(self._context, waited, pause, self._wait_log.reasons, until)
         if not (self.reschedule and self._has_notified):
             return rest
-        self._note_that_it_is_done()
+        self._store.write(_TOLD_AT, time.time())
         return float(max(rest, self.poke_interval))
 
     def _was_done(self, since: float, late: float) -> bool:
@@ -70,30 +71,12 @@ class TellsPeople(NotifiesPeople):
         :param since: When the wait began, in seconds since the epoch: the store remembers earlier waits, too.
         :param late: For how many seconds telling people has been due.
         """
-        if (store := self._store) is not None:
-            try:
-                told_at = store.get(_TOLD_AT)
-            # Whatever a store and its backend raise.
-            except Exception as e:
-                self.log.warning("The task state store cannot be read: %s: %s", type(e).__name__, e)
-            else:
-                return isinstance(told_at, int | float) and told_at >= since
+        store = self._store
+        told_at = store.read(_TOLD_AT, lambda value: value if isinstance(value, int | float) else None)
+        if store.usable:
+            return told_at is not None and told_at >= since
         return late >= float(self.poke_interval)
 
-    def _note_that_it_is_done(self) -> None:
-        if (store := self._store) is None:
-            return
-        try:
-            from airflow.sdk.execution_time.context import NEVER_EXPIRE
-
-            store.set(_TOLD_AT, time.time(), retention=NEVER_EXPIRE)
-        except Exception as e:
-            self.log.warning(
-                "The task state store cannot be written, so people may be told again: %s: %s", type(e).__name__, e
-            )
-
     @property
-    def _store(self) -> Any:
-        """Airflow's store of what a task remembers; None below Airflow 3.3."""
-        context: Any = self._context or {}
-        return context.get("task_state_store")
+    def _store(self) -> StateStore:
+        return StateStore(self._context or {}, self.log, "people may be told again")

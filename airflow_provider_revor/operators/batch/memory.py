@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_revor.operators.memory import AttemptStore
+from airflow_provider_revor.operators.memory import attempt_store
 from airflow_provider_revor.rules.batch import End
 from airflow_provider_revor.rules.sending import Attempt
 
@@ -40,7 +40,7 @@ class BatchMemory:
     """
 
     def __init__(self, context: Context, log: Log) -> None:
-        self._store = AttemptStore(context, log)
+        self._store = attempt_store(context, log)
         self._people: dict[str, _Person] = {}
         self._chunks: list[list[str]] = []
         self._changed: set[int] = set()
