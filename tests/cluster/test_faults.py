@@ -181,6 +181,9 @@ def test_revor_is_away(cluster):
         scene.sandbox.stop()
         time.sleep(REVOR_IS_AWAY)
         assert cluster.states(scene.gates) == {"deferred": GATES}
+        for dag_id in (scene.mails, scene.batch):
+            # Nothing has failed for good.
+            assert set(cluster.states(dag_id)) <= {"deferred", "up_for_retry", "scheduled", "queued", "running"}
         scene.sandbox.start()
         scene.sandbox.reconnect("acc_gate")
         for dag_id in (scene.gates, scene.mails, scene.batch):
