@@ -28,6 +28,9 @@ LOCALES = ("en", "zh")
 _TEXTS = ("subject", "text", "html")
 _ATTACHMENT_TEXTS = ("filename", "contentBase64")
 
+# How pandas and databases write an empty cell where text is wanted.
+_EMPTY_CELLS = ("nan", "<na>", "null")
+
 _NO_ADDRESS_ALONE = re.compile(r"[<>]|\S\s+\S|@\S*[,;]\S*@")
 
 Known = Callable[[Any], bool]
@@ -191,8 +194,10 @@ def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -
         yield from _id_problems(f"recipient.{name}", value, known)
         if not _blank(recipient.get("name")):
             yield from _text_problems("recipient.name", recipient["name"], known)
-        # `Ada <ada@example.com>` and `ada@example.com,bob@example.com`
-        # would get another idempotency key than the address alone, and would not be found in `exclude`.
+        if known(value) and isinstance(value, str) and value.strip().lower() in _EMPTY_CELLS:
+            yield f"recipient.{name} is missing: {value.strip()} stands for an empty cell"
+        # `Ada <ada@example.com>` and `ada@example.com,bob@example.com` would get another idempotency key than the
+        # address alone, and would not be found in `exclude`.
         if name == "address" and known(value) and not _blank(value) and _NO_ADDRESS_ALONE.search(str(value)):
             yield "recipient.address must be one address alone: the name has a field of its own"
 
@@ -245,6 +250,8 @@ def _id_problems(where: str, value: Any, known: Known) -> Iterator[str]:
     if known(value) and isinstance(value, float):
         # A float may have lost digits: 49151.10 and 49151.1 are the same float.
         yield f"{where} must be text, not float"
+    elif known(value) and where == "account_id" and isinstance(value, Mapping) and "account_id" in value:
+        yield "account_id must be an id, not a whole account: take its `account_id`, as gate.output['account_id'] does"
     else:
         yield from _text_problems(where, value, known)
 

@@ -289,6 +289,18 @@ def test_where_one_number_is_meant_a_pair_is_refused():
         parse_interval((180, 360))
 
 
+@pytest.mark.parametrize("cell", ["nan", "NaN ", "<NA>", "null"])
+@pytest.mark.parametrize(("channel", "field"), [("email", "address"), ("whatsapp", "phone")])
+def test_an_empty_cell_of_a_table_is_nobody(channel, field, cell):
+    with pytest.raises(RevorValueError, match=rf"recipient\.{field} is missing: .* stands for an empty cell"):
+        check_dispatch("acc_1", channel, {field: cell}, {"subject": "s", "text": "t"}, None)
+
+
+def test_the_account_of_a_gate_is_no_id():
+    with pytest.raises(RevorValueError, match=r"take its `account_id`, as gate\.output\['account_id'\] does"):
+        check_dispatch({"account_id": "a"}, "email", {"address": "a@b.c"}, {"subject": "s", "text": "t"}, None)
+
+
 @pytest.mark.parametrize(
     "address",
     [
