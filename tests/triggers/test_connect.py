@@ -51,7 +51,7 @@ def test_a_channel_that_is_none_ends_the_wait():
 
 def test_a_missing_connection_is_logged_once(airflow_db, caplog, monkeypatch):
     monkeypatch.setattr(SendableAccountTrigger, "log", logging.getLogger("trigger"))
-    gone = SendableAccountTrigger(revor_conn_id="nowhere", poke_interval=0.1, deadline=time.time() + 1)
+    gone = SendableAccountTrigger(revor_conn_id="nowhere", poke_interval=0.1, deadline=time.time() + 4)
     with caplog.at_level(logging.INFO, "trigger"):
         ended = payload(gone)
     assert ended["status"] == "timeout"
