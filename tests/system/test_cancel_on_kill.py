@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 from system.airflow_cluster import AirflowCluster
 
@@ -33,7 +36,7 @@ def message(dag_id, number=0):
 
 COMMON = dict(task_id="send", cancel_on_kill=True, retries=2, retry_delay=timedelta(seconds=1))
 
-for dag_id in ("failed", "cleared", "killed", "stopped"):
+for dag_id in ("failed", "cleared", "killed", "stopped", "handed_over"):
     with DAG(f"one_{dag_id}", schedule=None):
         OutreachDispatchOperator(**COMMON, **message(dag_id), deferrable=True, poke_interval=5)
     with DAG(f"batch_{dag_id}", schedule=None):
@@ -87,6 +90,8 @@ def end(cluster, runs):
 
 def test_marking_a_waiting_task_as_failed_cancels_its_jobs(cluster, sandbox):
     runs = begin(cluster, sandbox, "failed")
+    # Meanwhile Airflow cancels each trigger once more.
+    sandbox.slow(1.5, method="POST", times=sum(JOBS.values()))
     for dag_id, run_id in runs.items():
         cluster.api("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/send", new_state="failed")
     cluster.wait_until(lambda: statuses(sandbox) == ["cancelled"] * 7, "all jobs to be cancelled")
@@ -106,6 +111,28 @@ def test_clearing_a_waiting_task_cancels_its_jobs_and_sends_again(cluster, sandb
         cluster.wait_for_states(f"{kind}_cleared", {state: 1})
     assert sorted(map(str, before)) == sorted(str(entry.recipient) for entry in sandbox.outbox)
     assert statuses(sandbox) == once_more
+    end(cluster, runs)
+
+
+def test_a_triggerer_whose_triggers_another_one_took_over_cancels_nothing(cluster, sandbox):
+    runs = begin(cluster, sandbox, "handed_over")
+    deferred = [dag_id for dag_id in runs if not dag_id.startswith("worker")]
+    before = {trigger["triggerer_id"] for dag_id in deferred for trigger in cluster.triggers(dag_id)}
+    (frozen,) = cluster.triggerers
+    os.kill(frozen.pid, signal.SIGSTOP)
+    try:
+        cluster.start_triggerer()
+        cluster.wait_until(
+            lambda: before.isdisjoint(one["triggerer_id"] for dag_id in deferred for one in cluster.triggers(dag_id)),
+            "the other one to take over",
+        )
+    finally:
+        os.kill(frozen.pid, signal.SIGCONT)
+    # Airflow 3.3 ends the triggers of the first one as if a person had ended their tasks.
+    for dag_id in deferred:
+        cluster.wait_until(lambda name=dag_id: "No outreach is cancelled" in cluster.task_log(name, "send"), "a look")
+    assert statuses(sandbox) == ["scheduled"] * sum(JOBS.values())
+    frozen.stop()
     end(cluster, runs)
 
 
