@@ -74,7 +74,8 @@ def test_the_examples_in_it_are_those_that_users_see(wheel):
     archive = zipfile.ZipFile(wheel)
     folder = "airflow_provider_revor/example_dags/"
     held = {name.removeprefix(folder): archive.read(name) for name in archive.namelist() if name.startswith(folder)}
-    assert held == {path.name: path.read_bytes() for path in EXAMPLES}
+    # With the list of leads that one of them reads.
+    assert held == {path.name: path.read_bytes() for path in (*EXAMPLES, EXAMPLES[0].with_name("leads.csv"))}
 
 
 def test_airflow_lists_the_provider(airflow):
