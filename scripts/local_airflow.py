@@ -221,6 +221,20 @@ class LocalAirflow:
                 component.terminate()
                 # Each, whatever becomes of the others.
                 stack.callback(component.stop)
+        # A process that was being started when ctrl-C came is in no list.
+        while processes := self._processes():
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(processes, timeout=5)
+
+    def _processes(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("AIRFLOW_HOME") == str(self.home):
+                    found.append(process)
+        return found
 
     def check(self) -> None:
         """
