@@ -37,8 +37,8 @@ def check_error(row, error):
 
 def check_asked(stage, wanted: Asks):
     assert stage.requests == wanted.requests
-    # What a date says leaves out fractions of a second; and real time goes on.
-    assert wanted.span - 3 <= stage.span <= wanted.span + 10
+    # A date leaves out fractions of a second. Real time goes on, too: for seconds, with large bodies on a busy machine.
+    assert wanted.span - 3 <= stage.span <= wanted.span + 25
 
 
 def without_numbers(message):
