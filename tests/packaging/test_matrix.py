@@ -22,9 +22,17 @@ def test_what_is_left_out_on_most_airflows_is_there(noxfile):
     assert [path for path in listed if not (ROOT / path).exists()] == []
 
 
-def test_what_does_not_depend_on_airflow_runs_on_the_lowest_and_the_newest_stable(noxfile):
-    assert [name for name, environment in noxfile.MATRIX.items() if environment.independent] == ["3.3"]
+def test_what_does_not_depend_on_airflow_runs_on_the_lowest_versions_and_the_newest_python(noxfile):
+    environments = noxfile.MATRIX.values()
+    (other,) = (environment for environment in environments if environment.independent)
+    assert other.python == max((environment.python for environment in environments), key=lambda v: int(v[2:]))
     assert noxfile.LOWEST.independent
+
+
+def test_all_but_the_newest_stable_airflow_which_make_test_runs_run_by_default(noxfile):
+    assert max(name for name, environment in noxfile.MATRIX.items() if environment.day) == noxfile.NEWEST
+    pins = (ROOT / "constraints.txt").read_text()
+    assert f"\napache-airflow=={noxfile.NEWEST}." in pins
 
 
 def test_the_pythons_of_the_classifiers_are_those_that_are_tested(noxfile):
