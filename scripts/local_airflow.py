@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -133,17 +133,21 @@ class Component:
     def kill(self) -> None:
         """End it as a crash of its machine does: SIGKILL to every process."""
         self._wanted = False
-        # Once more after each round: a process may have forked in between.
-        while processes := self.processes():
-            for process in processes:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            psutil.wait_procs(processes, timeout=5)
+        _kill_all(self.processes)
         self._process.wait()
 
     def tail(self, lines: int = 30) -> str:
         """Return the end of its output."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _kill_all(find: Callable[[], list[psutil.Process]]) -> None:
+    # Once more after each round: a process may have forked in between.
+    while processes := find():
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=5)
 
 
 class LocalAirflow:
@@ -222,11 +226,7 @@ class LocalAirflow:
                 # Each, whatever becomes of the others.
                 stack.callback(component.stop)
         # A process that was being started when ctrl-C came is in no list.
-        while processes := self._processes():
-            for process in processes:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            psutil.wait_procs(processes, timeout=5)
+        _kill_all(self._processes)
 
     def _processes(self) -> list[psutil.Process]:
         found = []

@@ -89,10 +89,7 @@ class CeleryCluster(AirflowCluster):
         with ExitStack() as stack:
             stack.callback(self.postgres.stop)
             stack.callback(self.redis.stop)
-            stack.callback(self._http.close)
-            # Nothing here is worth a shutdown that waits for tasks.
-            for component in self.components:
-                stack.callback(component.kill)
+            super().stop()
 
     def replace(self, component: Component) -> None:
         """Kill a component, unless it has ended, and start it again, as a service manager does."""
