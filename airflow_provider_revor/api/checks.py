@@ -32,6 +32,7 @@ _ATTACHMENT_TEXTS = ("filename", "contentBase64")
 _EMPTY_CELLS = ("nan", "<na>", "null")
 
 _NO_ADDRESS_ALONE = re.compile(r"[<>]|\S\s+\S|@\S*[,;]\S*@")
+_NO_PERSON = re.compile(r"(?:https?://)?(?:[a-z]+\.)*linkedin\.com/(?:company|school|showcase)/", re.IGNORECASE)
 
 Known = Callable[[Any], bool]
 
@@ -196,10 +197,19 @@ def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -
             yield from _text_problems("recipient.name", recipient["name"], known)
         if known(value) and isinstance(value, str) and value.strip().lower() in _EMPTY_CELLS:
             yield f"recipient.{name} is missing: {value.strip()} stands for an empty cell"
-        # `Ada <ada@example.com>` and `ada@example.com,bob@example.com` would get another idempotency key than the
-        # address alone, and would not be found in `exclude`.
-        if name == "address" and known(value) and not _blank(value) and _NO_ADDRESS_ALONE.search(str(value)):
-            yield "recipient.address must be one address alone: the name has a field of its own"
+        elif known(value) and isinstance(as_text(value), str) and not _blank(value):
+            yield from _spelling_problems(channel, str(value).strip())
+
+
+def _spelling_problems(channel: Channel, value: str) -> Iterator[str]:
+    # `Ada <ada@example.com>` and `ada@example.com,bob@example.com` would get another idempotency key than the
+    # address alone, and would not be found in `exclude`.
+    if channel == Channel.EMAIL and _NO_ADDRESS_ALONE.search(value):
+        yield "recipient.address must be one address alone: the name has a field of its own"
+    elif channel == Channel.EMAIL and "@" not in value:
+        yield "recipient.address must be an email address: it has no @"
+    elif channel == Channel.LINKEDIN and _NO_PERSON.match(value):
+        yield "recipient.profile_url must be a person's profile, not a company's or a school's page"
 
 
 def _content_problems(channel: Channel | None, content: Any, known: Known) -> Iterator[str]:

@@ -316,6 +316,25 @@ def test_an_address_comes_alone(address):
         check_dispatch("acc_1", "email", {"address": address}, {"subject": "s", "text": "t"}, None)
 
 
+@pytest.mark.parametrize(
+    ("channel", "recipient", "problem"),
+    [
+        ("email", {"address": "n/a"}, "recipient.address must be an email address: it has no @"),
+        ("email", {"address": 4915112345678}, "recipient.address must be an email address: it has no @"),
+        ("linkedin", {"profile_url": "https://www.linkedin.com/company/revor/"}, "must be a person's profile"),
+        ("linkedin", {"profile_url": "de.LinkedIn.com/school/tum"}, "must be a person's profile"),
+    ],
+)
+def test_what_cannot_be_a_person_is_refused_before_anything_is_sent(channel, recipient, problem):
+    with pytest.raises(RevorValueError, match=problem):
+        check_dispatch("acc_1", channel, recipient, {"subject": "s", "text": "t"}, None)
+
+
+@pytest.mark.parametrize("profile", ["https://linkedin.com/in/company", "ada", "https://example.com/company/ada"])
+def test_other_profiles_are_revors_to_judge(profile):
+    check_dispatch("acc_1", "linkedin", {"profile_url": profile}, {"text": "t"}, None)
+
+
 def test_a_channel_that_is_none_of_revors_is_one_problem_among_others():
     with pytest.raises(RevorValueError, match=r"'sms' is no Revor channel.*; account_id is missing; recipient must be"):
         check_dispatch(None, "sms", "ada@example.com", {"text": "t"}, None)
