@@ -154,7 +154,7 @@ class RevorNotFoundError(RevorError):
 
 
 class RevorConflictError(RevorError):
-    """The account does not fit the request, or cannot be used now (409): Airflow retries the task."""
+    """The account does not fit the request or cannot be used now, or a job was not cancelled (409): Airflow retries."""
 
 
 class RevorIdempotencyConflictError(RevorConflictError, AirflowFailException):

@@ -140,6 +140,11 @@ _BY_STATUS = {
     ),
     429: _BY_CODE["api_rate_limit_exceeded"]._replace(says_all=False),
 }
+_NOT_CANCELLED = _Meaning(
+    RevorConflictError,
+    "Revor did not cancel the job",
+    "It may be about to begin: look at the job again, and cancel it while it is queued or scheduled.",
+)
 _OTHER_4XX = _Meaning(RevorRequestError, "Revor rejected the request", _FIX_THE_REQUEST)
 _5XX = _Meaning(
     RevorServerError, "Revor could not respond", "Try again later; if it persists, give Revor's support the request id."
@@ -184,7 +189,7 @@ def error_for(origin: str, response: Response, value: Any, conn_id: str | None, 
     :param wait: The seconds to wait that the response asks for, or None.
     """
     said, names = _Said.by(value), Names.of(conn_id)
-    meaning = _meaning(response.status, said)
+    meaning = _meaning(origin, response.status, said)
     words = said.message
     if meaning is None:
         what = (
@@ -232,12 +237,14 @@ def technical(origin: str, status: int | None = None, code: str | None = None, r
     return f"{asked}: {response}, {f'request_id {request_id}' if request_id else 'no request_id'}"
 
 
-def _meaning(status: int, said: _Said) -> _Meaning | None:
+def _meaning(origin: str, status: int, said: _Said) -> _Meaning | None:
     """Return what a response means; None if it is neither Revor's word nor a status that says enough."""
     if said.is_revors and (meaning := _known(said.code)):
         return meaning
     if status >= 500:
         return _5XX
+    if status == 409 and said.is_revors and origin.endswith("/cancel"):
+        return _NOT_CANCELLED
     if status >= 400 and (said.is_revors or status in _ANYONES):
         return _BY_STATUS.get(status, _OTHER_4XX)
     return None

@@ -125,6 +125,9 @@ def test_cancelling_is_the_same_when_awaited(revor_sandbox, version, cancel_job)
     revor_sandbox.fail(503, method="POST")
     with pytest.raises(e.RevorServerError):
         cancel_job(job.id)
+    revor_sandbox.fail(409, code="job_is_starting", method="POST")
+    with pytest.raises(e.RevorConflictError, match="did not cancel the job .*: look at the job again"):
+        cancel_job(job.id)
     assert cancel_job(job.id).status == "cancelled"
     # However Revor rejects the cancel of a job that has ended: the job says how it stands.
     for status in (400, 404, 409, 422):
