@@ -19,7 +19,7 @@ from airflow_provider_revor.rules.exclusion import Exclusion
 from airflow_provider_revor.rules.pauses import seconds
 from airflow_provider_revor.tasks.alerts import NotifiesPeople
 from airflow_provider_revor.tasks.failures import ExplainsFailures
-from airflow_provider_revor.tasks.templates import is_known
+from airflow_provider_revor.tasks.templates import check_switch, is_known
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
@@ -82,13 +82,13 @@ class OutreachOperator(NotifiesPeople, ExplainsFailures, LinksToAccounts, MapsWi
         self.exclude = exclude
         self._in_campaign = campaign is not None
         self._excludes = exclude is not None
-        self.wait_for_completion = wait_for_completion
+        self.wait_for_completion = check_switch("wait_for_completion", wait_for_completion)
         self.poke_interval = seconds(poke_interval, "poke_interval")
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
         self.timeout = seconds(timeout, "timeout")
         self._notify_after(notify_after, on_waiting_callback)
-        self.cancel_on_kill = cancel_on_kill
+        self.cancel_on_kill = check_switch("cancel_on_kill", cancel_on_kill)
 
     def _campaign(self, context: Context) -> Campaign | None:
         """Return the campaign that this try takes part in; None for none."""

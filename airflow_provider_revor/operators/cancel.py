@@ -11,7 +11,7 @@ from airflow_provider_revor.api.jobs import job_request
 from airflow_provider_revor.exceptions import RevorJobError, RevorJobFailedError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.tasks.failures import ExplainsFailures
-from airflow_provider_revor.tasks.templates import is_literal
+from airflow_provider_revor.tasks.templates import check_switch, is_literal
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class CancelOutreachJobOperator(ExplainsFailures, BaseOperator):
         if is_literal(job_id):
             job_request(job_id)  # type: ignore[arg-type]
         self.job_id = job_id
-        self.must_cancel = must_cancel
+        self.must_cancel = check_switch("must_cancel", must_cancel)
         self.revor_conn_id = revor_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from airflow_provider_revor.rules.keys import fixed_choice, task_key
 from airflow_provider_revor.rules.outcomes import EXCLUDED, Row
 from airflow_provider_revor.rules.sending import Try
 from airflow_provider_revor.tasks.progress import WaitLog, from_now, job_question
+from airflow_provider_revor.tasks.templates import check_switch
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ class OutreachJobOperator(JobWait):
             raise RevorValueError("Give either campaign or idempotency_key: a campaign has a key of its own.")
         self.account_id = account_id
         self.idempotency_key = idempotency_key
-        self.deferrable = deferrable
-        self.end_on_worker = end_on_worker
+        self.deferrable = check_switch("deferrable", deferrable)
+        self.end_on_worker = check_switch("end_on_worker", end_on_worker)
         #: The record of the job, which says whether a clear cancels it.
         self._memory: AttemptMemory | None = None
 

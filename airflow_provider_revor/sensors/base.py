@@ -27,6 +27,7 @@ from airflow_provider_revor.sensors.telling import TellsPeople
 from airflow_provider_revor.tasks.endings import ends_in_triggerer
 from airflow_provider_revor.tasks.failures import ExplainsFailures
 from airflow_provider_revor.tasks.progress import SIGN_OF_LIFE_INTERVAL
+from airflow_provider_revor.tasks.templates import check_switch
 from airflow_provider_revor.version_compat import AirflowRescheduleException, is_trigger_timeout
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class WaitingSensor(TellsPeople, ExplainsFailures, LinksToAccounts, BaseSensorOp
         super().__init__(**kwargs)
         self.poke_interval = seconds(self.poke_interval)
         self.timeout = seconds(self.timeout)
-        self.deferrable = deferrable
-        self.end_on_worker = end_on_worker
+        self.deferrable = check_switch("deferrable", deferrable)
+        self.end_on_worker = check_switch("end_on_worker", end_on_worker)
         self._notify_after(notify_after, on_waiting_callback)
         self.log_every = seconds(log_every, "log_every")
         self._not_before: float | None = None

@@ -17,7 +17,7 @@ from airflow_provider_revor.rules.pauses import asked_pause, deferral_timeout
 from airflow_provider_revor.selection import Strategy, sticky_digest
 from airflow_provider_revor.sensors.base import WaitingSensor
 from airflow_provider_revor.tasks.endings import is_customised
-from airflow_provider_revor.tasks.templates import is_literal
+from airflow_provider_revor.tasks.templates import check_switch, is_literal
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ class SendableAccountSensor(WaitingSensor):
         end_on_worker: bool = False,
         **kwargs: Unpack[WaitingSensorArgs],
     ) -> None:
-        super().__init__(deferrable=deferrable or start_from_trigger, end_on_worker=end_on_worker, **kwargs)
+        start_from_trigger = check_switch("start_from_trigger", start_from_trigger)
+        super().__init__(deferrable=start_from_trigger or deferrable, end_on_worker=end_on_worker, **kwargs)
         if is_literal(channel):
             parse_channel(channel)
         # What is not known before the task runs is taken for a key.

@@ -1,9 +1,11 @@
-"""Tells templated arguments that are known when the Dag is parsed from those known only when the task runs."""
+"""Tells arguments that are known when the Dag is parsed from those known only when the task runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from airflow_provider_revor.exceptions import RevorValueError
 
 
 def is_literal(value: Any) -> bool:
@@ -24,3 +26,22 @@ def is_known(value: Any) -> bool:
     :param value: The argument. An object or a list is known, even if its members are not.
     """
     return is_literal(value) or isinstance(value, (Mapping, list, tuple))
+
+
+def check_switch(name: str, value: Any) -> bool:
+    """
+    Return an argument that switches something on or off, and is not templated.
+
+    A text such as ``"False"``, a template and a param of the Dag are true to Python, whatever they stand for.
+
+    :param name: The argument's name, for the message of an error.
+    :param value: What the Dag's author gave; None for False.
+    :raises RevorValueError: (a ValueError) if it is something else.
+    """
+    if not isinstance(value, int | None):
+        given = f"={value!r}" if isinstance(value, str) else f" is of the type {type(value).__name__}"
+        raise RevorValueError(
+            f"{name}{given}: use True or False. It is not templated, so nothing that is known only when "
+            "the task runs can be used."
+        )
+    return bool(value)

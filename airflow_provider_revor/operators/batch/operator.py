@@ -32,6 +32,7 @@ from airflow_provider_revor.rules.outcomes import (
 )
 from airflow_provider_revor.rules.preview import preview
 from airflow_provider_revor.rules.sending import BatchTry
+from airflow_provider_revor.tasks.templates import check_switch
 from airflow_provider_revor.triggers.batch import JOBS
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 
@@ -124,7 +125,7 @@ class OutreachBatchOperator(BatchWait):
         self.messages = messages
         self.on_invalid = on_invalid
         self.max_failed = check_max_failed(max_failed)
-        self.preview = preview
+        self.preview = check_switch("preview", preview)
         self.max_requests_per_minute = max_requests_per_minute
 
     def execute(self, context: Context) -> dict[str, Any]:
