@@ -87,7 +87,7 @@ class OutreachOperator(NotifiesPeople, ExplainsFailures, LinksToAccounts, MapsWi
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
         self.timeout = seconds(timeout, "timeout")
-        self._notify_after(notify_after, on_waiting_callback)
+        self._notify_after(notify_after, on_waiting_callback, kwargs.get("default_args"))
         self.cancel_on_kill = check_switch("cancel_on_kill", cancel_on_kill)
 
     def _campaign(self, context: Context) -> Campaign | None:

@@ -84,7 +84,7 @@ class WaitingSensor(TellsPeople, ExplainsFailures, LinksToAccounts, BaseSensorOp
         self.timeout = seconds(self.timeout)
         self.deferrable = check_switch("deferrable", deferrable)
         self.end_on_worker = check_switch("end_on_worker", end_on_worker)
-        self._notify_after(notify_after, on_waiting_callback)
+        self._notify_after(notify_after, on_waiting_callback, kwargs.get("default_args"))
         self.log_every = seconds(log_every, "log_every")
         self._not_before: float | None = None
         self._misses = Misses()

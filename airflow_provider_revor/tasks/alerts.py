@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_revor.api.console import CONNECT_ACCOUNTS_URL
@@ -13,7 +14,6 @@ from airflow_provider_revor.rules.pauses import seconds
 from airflow_provider_revor.tasks.progress import clock_time, in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from datetime import timedelta
 
     from airflow_provider_revor.typing import Callbacks
@@ -48,18 +48,24 @@ class NotifiesPeople:
     def _unmet(self) -> str:
         """What has not happened, as in "No email account could send within 60 s"."""
 
-    def _notify_after(self, after: timedelta | float | None, callbacks: Callbacks | None) -> None:
+    def _notify_after(
+        self, after: timedelta | float | None, callbacks: Callbacks | None, default_args: Mapping[str, Any] | None
+    ) -> None:
         """
         Take the arguments.
 
         :param after: After how long to tell people; None for never.
         :param callbacks: What tells them.
+        :param default_args: The Dag's default arguments; callbacks among them are for tasks with ``notify_after``.
         :raises RevorValueError: (a ValueError) if one of them cannot be used.
         """
         self.notify_after = None if after is None else seconds(after, "notify_after")
         self.on_waiting_callback = callbacks
+        check_callbacks(callbacks)
         if after is not None and not as_list(callbacks):
             raise RevorValueError("notify_after takes an on_waiting_callback: a callable or a notifier, or several.")
+        if after is None and callbacks and callbacks is not (default_args or {}).get("on_waiting_callback"):
+            raise RevorValueError("on_waiting_callback takes notify_after, too: without it, nobody is told.")
 
     def _notify_while_pausing(
         self, context: Any, waited: float, pause: float, reasons: Sequence[str], until: float
@@ -162,6 +168,23 @@ def call_each(callbacks: Callbacks | None, context: Any, log: Log) -> None:
             callback(context)
         except Exception:
             log.exception("The callback %s failed; the task waits on.", name)
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """
+    Check what tells people.
+
+    :param callbacks: A callable or a notifier, or several; None for none.
+    :raises RevorValueError: (a ValueError) if one of them cannot be called, or would have to be awaited.
+    """
+    several = isinstance(callbacks, Collection) and not isinstance(callbacks, str)
+    for callback in as_list(callbacks) if several or callbacks is None else [callbacks]:
+        if not callable(callback):
+            raise RevorValueError(
+                f"on_waiting_callback has a {type(callback).__name__}: use a callable or a notifier, or several."
+            )
+        if iscoroutinefunction(callback) or iscoroutinefunction(getattr(callback, "__call__", None)):  # noqa: B004
+            raise RevorValueError("on_waiting_callback is async, and nothing would await it: use a plain function.")
 
 
 def as_list(callbacks: Callbacks | None) -> Collection[Any]:

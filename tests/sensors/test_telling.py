@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from airflow.providers.common.compat.sdk import (
@@ -405,3 +406,25 @@ def test_notify_after_takes_a_callback():
         gate(notify_after=-1, on_waiting_callback=print)
     with pytest.raises(e.RevorValueError, match="^log_every="):
         gate(log_every=float("nan"))
+
+
+async def tell_later(context):
+    """Airflow awaits it no more than we do."""
+
+
+class TellsLater:
+    async def __call__(self, context):
+        """The same."""
+
+
+@pytest.mark.parametrize("bad", [tell_later, partial(tell_later), TellsLater(), "tell", ["tell"], 5, [print, 5]])
+def test_a_callback_that_would_tell_nobody_fails_when_the_dag_is_parsed(bad):
+    with pytest.raises(e.RevorValueError, match="^on_waiting_callback (is async|has a)"):
+        gate(notify_after=60, on_waiting_callback=bad)
+
+
+def test_a_callback_without_its_time_would_tell_nobody_unless_it_is_every_tasks():
+    with pytest.raises(e.RevorValueError, match="^on_waiting_callback takes notify_after"):
+        gate(on_waiting_callback=print)
+    with DAG("d", schedule=None, default_args={"on_waiting_callback": print}):
+        assert gate().notify_after is None
