@@ -7,7 +7,7 @@ Source: ``GET /api/v1/outreach/jobs/{id}`` — Check an Outreach Job, ``POST /ap
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
@@ -198,6 +198,28 @@ class OutreachJob:
 _FIELDS = tuple(name for name in OutreachJob.__slots__ if name not in ("clock_ahead", "answered_at"))
 
 
+def parse_job_id(job_id: object) -> str:
+    """
+    Return the id of a job as text.
+
+    :param job_id: Text, or a whole number.
+    :raises RevorValueError: (a ValueError) if that names no job, or is the job itself.
+    """
+    # `.` and `..` would change the path.
+    if is_nothing(job_id) or not str(job_id).strip(" ."):
+        raise RevorValueError(f"job_id is {job_id!r}: it must name an outreach job.")
+    # What tasks return, and what a template makes of that.
+    if (isinstance(job_id, Mapping | Sequence) and not isinstance(job_id, str)) or str(job_id).lstrip()[0] in "{[":
+        raise RevorValueError(
+            "job_id must be one id, not a whole job or a list: use send.output['job_id'], or for a mapped task "
+            ".expand(job_id=send.output.map(lambda job: job['id']))."
+        )
+    name = parse_id("job_id", job_id)
+    if re.search(r"[\ud800-\udfff]", name):
+        raise RevorValueError(f"job_id is {job_id!r}: it must be valid text.")
+    return name
+
+
 def job_request(job_id: str) -> Request:
     """
     Return the request for a job.
@@ -205,13 +227,7 @@ def job_request(job_id: str) -> Request:
     :param job_id: Its id.
     :raises RevorValueError: (a ValueError) if that names no job.
     """
-    # `.` and `..` would change the path.
-    if is_nothing(job_id) or not str(job_id).strip(" ."):
-        raise RevorValueError(f"job_id is {job_id!r}: it must name an outreach job.")
-    name = parse_id("job_id", job_id)
-    if re.search(r"[\ud800-\udfff]", name):
-        raise RevorValueError(f"job_id is {job_id!r}: it must be valid text.")
-    return Request("GET", f"{JOBS_PATH}/{quote(name, safe='')}")
+    return Request("GET", f"{JOBS_PATH}/{quote(parse_job_id(job_id), safe='')}")
 
 
 def cancel_request(job_id: str, idempotency_key: str) -> Request:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_revor.api.jobs import job_request
+from airflow_provider_revor.api.jobs import parse_job_id
 from airflow_provider_revor.exceptions import RevorJobError, RevorJobFailedError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.tasks.failures import ExplainsFailures
@@ -53,7 +53,7 @@ class CancelOutreachJobOperator(ExplainsFailures, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         if is_literal(job_id):
-            job_request(job_id)  # type: ignore[arg-type]
+            parse_job_id(job_id)
         self.job_id = job_id
         self.must_cancel = check_switch("must_cancel", must_cancel)
         self.revor_conn_id = revor_conn_id
@@ -69,7 +69,7 @@ class CancelOutreachJobOperator(ExplainsFailures, BaseOperator):
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
         with RevorHook(self.revor_conn_id) as hook:
-            job = hook.cancel_outreach_job(str(self.job_id))
+            job = hook.cancel_outreach_job(parse_job_id(self.job_id))
         if job.status == "cancelled":
             self.log.info("%s.", job.label)
         elif self.must_cancel:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
-from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict, job_request
+from airflow_provider_revor.api.jobs import OutreachJob, job_from_dict, parse_job_id
 from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
@@ -70,7 +70,7 @@ class OutreachJobSensor(WaitingSensor):
     ) -> None:
         super().__init__(deferrable=deferrable, end_on_worker=end_on_worker, **kwargs)
         if is_literal(job_id):
-            job_request(str(job_id))
+            parse_job_id(job_id)
         self.job_id = job_id
         self.revor_conn_id = revor_conn_id
 
@@ -95,7 +95,7 @@ class OutreachJobSensor(WaitingSensor):
             with RevorHook.for_polling(str(self.revor_conn_id), self._api_version) as hook:
                 # What it began with: the connection may change meanwhile.
                 self._api_version = self._api_version or hook.settings.api_version.value
-                job = hook.get_outreach_job(str(self.job_id))
+                job = hook.get_outreach_job(parse_job_id(self.job_id))
         except RevorError as e:
             self._wait_out(e)
             return self._look_again(e)

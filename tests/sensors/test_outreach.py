@@ -12,6 +12,7 @@ from unittest.mock import MagicMock
 
 import pytest
 from airflow.providers.common.compat.sdk import (
+    DAG,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
@@ -23,6 +24,7 @@ from modes import Clock, by_deferring, by_poking, by_rescheduling
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.hooks.revor import RevorHook
+from airflow_provider_revor.operators.cancel import CancelOutreachJobOperator
 from airflow_provider_revor.sensors.outreach import OutreachJobSensor
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
@@ -203,6 +205,19 @@ def test_an_id_that_rendered_to_nothing_fails_before_any_request(connect, reques
     sensor.render_template_fields({"params": {"job": None}})
     with pytest.raises(e.RevorValueError, match="must name an outreach job"):
         sensor.execute({"ti": MagicMock(max_tries=0)})
+    assert requests_mock.call_count == 0
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("returned", [job(), ["job_1"]])
+def test_a_whole_job_is_no_id_and_fails_before_any_request(connect, requests_mock, returned, native):
+    connect()
+    with DAG("d", schedule=None, render_template_as_native_obj=native):
+        tasks = sensor_of(job_id="{{ returned }}"), CancelOutreachJobOperator(task_id="c", job_id="{{ returned }}")
+    for task in tasks:
+        task.render_template_fields({"returned": returned})
+        with pytest.raises(e.RevorValueError, match=r"^job_id must be one id.*send\.output\['job_id'\]"):
+            task.execute({"ti": MagicMock(max_tries=0)})
     assert requests_mock.call_count == 0
 
 
