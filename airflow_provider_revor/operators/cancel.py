@@ -11,7 +11,7 @@ from airflow_provider_revor.api.jobs import parse_job_id
 from airflow_provider_revor.exceptions import RevorJobError, RevorJobFailedError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.tasks.failures import ExplainsFailures
-from airflow_provider_revor.tasks.templates import check_switch, is_literal
+from airflow_provider_revor.tasks.templates import check_switch, is_known
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class CancelOutreachJobOperator(ExplainsFailures, BaseOperator):
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
         super().__init__(**kwargs)
-        if is_literal(job_id):
+        if is_known(job_id):
             parse_job_id(job_id)
         self.job_id = job_id
         self.must_cancel = check_switch("must_cancel", must_cancel)

@@ -13,7 +13,7 @@ from airflow_provider_revor.api.answers import clean_id
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.links import LinksToAccounts
 from airflow_provider_revor.tasks.failures import ExplainsFailures
-from airflow_provider_revor.tasks.templates import is_literal
+from airflow_provider_revor.tasks.templates import is_known
 from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ class ListConnectAccountsOperator(ExplainsFailures, LinksToAccounts, BaseOperato
         **kwargs: Unpack[BaseOperatorArgs],
     ) -> None:
         super().__init__(**kwargs)
-        if is_literal(channel):
+        if is_known(channel):
             parse_channel(channel)
         for name, value in (("can_send", can_send), ("sendable", sendable)):
-            if is_literal(value):
+            if is_known(value):
                 parse_flag(name, value)
         self.revor_conn_id = revor_conn_id
         self.channel = channel

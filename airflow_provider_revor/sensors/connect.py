@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
-from airflow_provider_revor.api.accounts import parse_channel
+from airflow_provider_revor.api.accounts import is_nothing, parse_channel
+from airflow_provider_revor.api.checks import parse_id
 from airflow_provider_revor.api.text import clean_id
 from airflow_provider_revor.exceptions import RevorError
 from airflow_provider_revor.hooks.revor import RevorHook
@@ -17,7 +18,7 @@ from airflow_provider_revor.rules.pauses import asked_pause, deferral_timeout
 from airflow_provider_revor.selection import Strategy, sticky_digest
 from airflow_provider_revor.sensors.base import WaitingSensor
 from airflow_provider_revor.tasks.endings import is_customised
-from airflow_provider_revor.tasks.templates import check_switch, is_literal
+from airflow_provider_revor.tasks.templates import check_switch, is_known, is_literal
 from airflow_provider_revor.version_compat import START_FROM_TRIGGER
 
 if TYPE_CHECKING:
@@ -103,10 +104,12 @@ class SendableAccountSensor(WaitingSensor):
     ) -> None:
         start_from_trigger = check_switch("start_from_trigger", start_from_trigger)
         super().__init__(deferrable=start_from_trigger or deferrable, end_on_worker=end_on_worker, **kwargs)
-        if is_literal(channel):
+        if is_known(channel):
             parse_channel(channel)
+        if is_known(account_id) and not is_nothing(account_id):
+            parse_id("account_id", account_id)
         # What is not known before the task runs is taken for a key.
-        sticky_digest(pick, sticky_key if is_literal(sticky_key) else "a template")
+        sticky_digest(pick, sticky_key if is_known(sticky_key) else "a template")
         self.revor_conn_id = revor_conn_id
         self.channel = channel
         self.account_id = account_id

@@ -16,7 +16,7 @@ from airflow_provider_revor.metrics import count_job
 from airflow_provider_revor.rules.pauses import job_pause
 from airflow_provider_revor.sensors.base import WaitingSensor
 from airflow_provider_revor.tasks.progress import job_question
-from airflow_provider_revor.tasks.templates import is_literal
+from airflow_provider_revor.tasks.templates import is_known
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -69,7 +69,7 @@ class OutreachJobSensor(WaitingSensor):
         **kwargs: Unpack[WaitingSensorArgs],
     ) -> None:
         super().__init__(deferrable=deferrable, end_on_worker=end_on_worker, **kwargs)
-        if is_literal(job_id):
+        if is_known(job_id):
             parse_job_id(job_id)
         self.job_id = job_id
         self.revor_conn_id = revor_conn_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 from typing import Any
 
 from airflow_provider_revor.exceptions import RevorValueError
@@ -25,7 +25,13 @@ def is_known(value: Any) -> bool:
 
     :param value: The argument. An object or a list is known, even if its members are not.
     """
-    return is_literal(value) or isinstance(value, (Mapping, list, tuple))
+    return is_literal(value) or not (isinstance(value, str) or _is_made_late(value))
+
+
+def _is_made_late(value: Any) -> bool:
+    """Return whether Airflow puts something else in its place when the task runs, as for a task's output."""
+    # As Airflow's own test: a path's `resolve` is another one.
+    return callable(value) or (hasattr(value, "resolve") and not isinstance(value, os.PathLike))
 
 
 def check_switch(name: str, value: Any) -> bool:
