@@ -66,7 +66,7 @@ def check_dispatch(
     if known(content):
         problems += _content_problems(wanted, content, known)
     if known(metadata) and not is_nothing(metadata) and not isinstance(metadata, Mapping):
-        problems.append("metadata must be an object")
+        problems.append(_no_object("metadata", "{'key': …}", metadata))
     if problems:
         raise RevorValueError(
             f"This dispatch{f' on {wanted}' if wanted else ''} cannot be sent: {'; '.join(problems)}."
@@ -188,7 +188,7 @@ def parse_interval(value: Any) -> int | None:
 def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -> Iterator[str]:
     if not isinstance(recipient, Mapping):
         field = ADDRESS_FIELD[channel] if channel else "address"
-        yield f"recipient must be an object such as {{{field!r}: …}}"
+        yield _no_object("recipient", f"{{{field!r}: …}}", recipient)
     elif channel:
         name = ADDRESS_FIELD[channel]
         value = recipient.get(name)
@@ -214,7 +214,7 @@ def _spelling_problems(channel: Channel, value: str) -> Iterator[str]:
 
 def _content_problems(channel: Channel | None, content: Any, known: Known) -> Iterator[str]:
     if not isinstance(content, Mapping):
-        yield "content must be an object such as {'text': …}"
+        yield _no_object("content", "{'text': …}", content)
         return
     texts = ("text", "html") if channel == Channel.EMAIL else ("text",)
     if channel == Channel.EMAIL:
@@ -264,6 +264,15 @@ def _id_problems(where: str, value: Any, known: Known) -> Iterator[str]:
         yield "account_id must be an id, not a whole account: take its `account_id`, as gate.output['account_id'] does"
     else:
         yield from _text_problems(where, value, known)
+
+
+def _no_object(where: str, such: str, value: Any) -> str:
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        return (
+            f"{where} is the text of an object, which a template makes of it: pass the output of the task that returns "
+            "it, or give the Dag render_template_as_native_obj=True"
+        )
+    return f"{where} must be an object such as {such}"
 
 
 def _blank(value: Any) -> bool:

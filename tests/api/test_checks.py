@@ -143,6 +143,15 @@ def test_metadata_is_an_object(metadata):
         check_dispatch("acc_1", "email", *GOOD["email"], metadata)
 
 
+@pytest.mark.parametrize("text", ["{'address': 'ada@example.com'}", ' {"text": "x"}'])
+def test_the_text_that_a_template_makes_of_an_object_is_told_as_such(text):
+    said = "is the text of an object, which a template makes of it: pass the output of the task that returns it, or "
+    with pytest.raises(RevorValueError) as caught:
+        check_dispatch("acc_1", "email", text, text, text)
+    assert str(caught.value).count(said) == 3
+    assert text not in str(caught.value)
+
+
 def test_no_value_is_told():
     with pytest.raises(RevorValueError) as caught:
         check_dispatch("", "email", {"phone": "+1 202 555 0123", "name": "Ada"}, {"text": ["a secret"]}, 5)
