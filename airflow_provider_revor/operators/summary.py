@@ -101,9 +101,16 @@ def _listed(jobs: Any) -> list[Any]:
         # No mapped task has left an XCom.
         return []
     if isinstance(jobs, Mapping):
+        if "by_code" in jobs:
+            raise RevorValueError("jobs is the summary of a batch: use its XCom `jobs`, as in send.output['jobs'].")
         # The output of one task that is not mapped.
         return [jobs]
-    if isinstance(jobs, str) or not isinstance(jobs, Iterable):
+    if isinstance(jobs, str):
+        raise RevorValueError(
+            "jobs must be a list of jobs, not str. Pass the output of the tasks that send; a template takes "
+            "render_template_as_native_obj=True."
+        )
+    if not isinstance(jobs, Iterable):
         raise RevorValueError(f"jobs must be a list of jobs, not {type(jobs).__name__}.")
     return [job for job in jobs if job is not None]
 

@@ -90,6 +90,16 @@ def test_what_is_no_job(jobs):
         summarize(jobs)
 
 
+def test_the_return_value_of_a_batch_is_not_its_jobs():
+    with pytest.raises(ValueError, match=r"summary of a batch: use its XCom `jobs`"):
+        summarize(summarize([SENT]))
+
+
+def test_the_text_of_a_template_is_told_as_such():
+    with pytest.raises(ValueError, match="a template takes render_template_as_native_obj"):
+        summarize(str([SENT]))
+
+
 def test_it_waits_for_all_unless_told_otherwise():
     assert OutreachSummaryOperator(task_id="a", jobs=[]).trigger_rule == "all_done"
     assert OutreachSummaryOperator(task_id="b", jobs=[], trigger_rule="all_success").trigger_rule == "all_success"
