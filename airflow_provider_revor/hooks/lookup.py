@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_revor.exceptions import RevorConfigurationError, RevorMissingConnectionError
+from airflow_provider_revor.api.accounts import is_nothing
+from airflow_provider_revor.exceptions import RevorConfigurationError, RevorMissingConnectionError, RevorValueError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -20,9 +21,15 @@ def look_up(get_connection: Callable[[str], Connection], conn_id: str) -> Connec
 
     :param get_connection: How this Airflow looks it up.
     :param conn_id: The connection.
+    :raises RevorValueError: (a ValueError) if that names no connection.
     :raises RevorMissingConnectionError: if Airflow finds no such connection, or cannot read it.
     :raises RevorConfigurationError: if an environment variable defines it in a way that Airflow cannot read.
     """
+    # A template that rendered to nothing, or a setting that a Dag's author has not found.
+    if is_nothing(conn_id) or not isinstance(conn_id, str):
+        raise RevorValueError(
+            f"revor_conn_id is {conn_id!r}: it must name an Airflow connection. Leave it out for 'revor_default'."
+        )
     try:
         return get_connection(conn_id)
     # When a secrets backend or the API server fails, Airflow mostly says "not found", but not on every version.

@@ -29,6 +29,13 @@ def test_a_connection_that_does_not_exist_is_missing(airflow_db, look):
 
 
 @both
+@pytest.mark.parametrize("conn_id", [None, "", " ", "None", 5])
+def test_what_names_no_connection_is_no_trouble_of_airflow(look, conn_id):
+    with pytest.raises(e.RevorValueError, match=r"^revor_conn_id is .*: it must name an Airflow connection"):
+        look(RevorHook(conn_id))
+
+
+@both
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
