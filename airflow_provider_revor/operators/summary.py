@@ -83,7 +83,8 @@ class OutreachSummaryOperator(ExplainsFailures, BaseOperator):
         if expected is not None:
             rows += [Row(status="failed", code="no_job")] * (expected - len(rows))
         summary = summarize(rows)
-        context["ti"].xcom_push(key="return_value", value=summary)
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="return_value", value=summary)
         if expected == 0 and not rows:
             self.log.warning("No message was expected, and none was sent.")
             return summary

@@ -100,6 +100,12 @@ def test_the_text_of_a_template_is_told_as_such():
         summarize(str([SENT]))
 
 
+def test_no_xcom_if_none_is_wanted():
+    pushed = {}
+    assert summarize([SENT], pushed, do_xcom_push=False)["sent"] == 1
+    assert pushed == {}
+
+
 def test_it_waits_for_all_unless_told_otherwise():
     assert OutreachSummaryOperator(task_id="a", jobs=[]).trigger_rule == "all_done"
     assert OutreachSummaryOperator(task_id="b", jobs=[], trigger_rule="all_success").trigger_rule == "all_success"

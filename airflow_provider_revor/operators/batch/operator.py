@@ -60,7 +60,8 @@ class OutreachBatchOperator(BatchWait):
     ``by_account`` and ``by_channel``, and the failed and skipped ones ``by_code`` with their ``references``. The XCom
     ``jobs`` is a row for each message: ``reference``, ``account_id``, ``channel``, ``job_id``, ``status``, ``code``,
     ``interval`` and more. Neither holds anything personal, unless a reference does. Both are there if the task fails,
-    too. The XComs ``jobs`` and ``jobs_ended`` are also what the trigger works from.
+    too. The trigger works from the XComs ``jobs`` and ``jobs_ended``, so ``do_xcom_push=False`` leaves out the summary
+    alone.
 
     Source: ``POST /api/v1/outreach/dispatches`` — Create Outreach Dispatch, ``GET /api/v1/outreach/jobs/{id}`` — Check
     an Outreach Job.

@@ -100,5 +100,6 @@ class BatchWait(OutreachOperator):
         """Push the rows and the summary, so that they are there however the task ends; return the summary."""
         summary = summarize(rows)
         context["ti"].xcom_push(key=JOBS, value=[row.as_dict() for row in rows])
-        context["ti"].xcom_push(key="return_value", value=summary)
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="return_value", value=summary)
         return summary

@@ -404,3 +404,8 @@ def test_arguments_that_cannot_be_used_fail_when_the_dag_is_parsed():
     ):
         with pytest.raises(ValueError, match=next(iter(bad))):
             batch(**bad)
+
+
+def test_without_xcoms_there_are_those_alone_that_the_trigger_works_from(ready, pushed):
+    assert run(batch(1, do_xcom_push=False, wait_for_completion=False), pushed)["total"] == 1
+    assert list(pushed) == ["jobs"]
