@@ -133,7 +133,7 @@ def test_the_use_of_the_hook_works(revor_sandbox):
     item = {"id": "job_123", "status": "running"}
     revor_sandbox.answer(200, {"ok": True, "item": item}, times=2)
     shown = load("use_the_hook")
-    assert (shown.accounts, shown.job, shown.same) == ([], OutreachJob("job_123", "running"), item)
+    assert (shown.rows, shown.job, shown.same) == ([], OutreachJob("job_123", "running"), item)
 
 
 @pytest.mark.skipif(not RETRY_POLICIES, reason="retry policies are of Airflow 3.3+")
