@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_revor.api.answers import plain_text
 from airflow_provider_revor.campaign import CAMPAIGNS, LIKES, MESSAGES, CampaignLedger, Entry
-from airflow_provider_revor.exceptions import RevorValueError
+from airflow_provider_revor.exceptions import RevorError, RevorValueError
 from airflow_provider_revor.rules.campaign import campaign_name
 from airflow_provider_revor.version_compat import ASSET_STATE_STORE
 
@@ -19,6 +19,7 @@ class DatabaseStore:
 
     :param asset: The asset's name.
     :raises RevorValueError: (a ValueError) if there is none, or this Airflow has no state stores.
+    :raises RevorError: if the database cannot be read.
     """
 
     def __init__(self, asset: str) -> None:
@@ -28,9 +29,14 @@ class DatabaseStore:
         from airflow.state import AssetScope, get_state_backend
         from airflow.utils.session import create_session
         from sqlalchemy import select
+        from sqlalchemy.exc import SQLAlchemyError
 
-        with create_session() as session:
-            asset_id = session.scalar(select(AssetModel.id).where(AssetModel.name == asset))
+        try:
+            with create_session() as session:
+                asset_id = session.scalar(select(AssetModel.id).where(AssetModel.name == asset))
+        except SQLAlchemyError as e:
+            reason = f"Airflow's metadata database cannot be read ({type(e).__name__})."
+            raise RevorError.of(reason, "Ask `airflow db check` why, or create it with `airflow db migrate`.") from e
         if asset_id is None:
             raise RevorValueError(f"Airflow has no asset {asset!r}: no Dag that it has parsed has this campaign.")
         self._scope = AssetScope(asset_id=asset_id)

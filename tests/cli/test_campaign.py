@@ -111,3 +111,16 @@ def test_what_cannot_be_shown(ledger, capsys, argv, why):
 def test_below_airflow_3_3_it_says_so(capsys):
     code, _, err = run(capsys, "spring")
     assert (code, "Airflow 3.3+" in err) == (2, True)
+
+
+def test_a_database_that_cannot_be_read_is_an_error_without_a_traceback(capsys, monkeypatch):
+    if not ASSET_STATE_STORE:
+        pytest.skip("the ledger takes Airflow 3.3+")
+    from sqlalchemy import exc, orm
+
+    def fail(*_, **__):
+        raise exc.OperationalError("SELECT asset.id", {}, OSError("no such table: asset"))
+
+    monkeypatch.setattr(orm.Session, "scalar", fail)
+    code, _, err = run(capsys, "spring")
+    assert (code, err.count("\n"), "airflow db migrate" in err) == (2, 1, True)
