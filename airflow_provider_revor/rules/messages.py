@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,6 +85,18 @@ class Batch:
         return " ".join(self.problems[:_MOST_TOLD]) + (f" And {more:,} more." if more > 0 else "")
 
 
+def check_list(messages: Any) -> None:
+    """
+    Check that the messages of a batch are a list, whatever is in it.
+
+    :param messages: The list.
+    :raises RevorValueError: (a ValueError) if it is none.
+    """
+    # What can be read but once would be an empty list the next time.
+    if isinstance(messages, (str, bytes, Mapping, Iterator)) or not isinstance(messages, Iterable):
+        raise RevorValueError(f"messages must be a list of objects, not {type(messages).__name__}.{_advice(messages)}")
+
+
 def read_messages(
     messages: Any,
     *,
@@ -107,8 +119,7 @@ def read_messages(
     :param bounds: The least and the most seconds of the interval that is drawn for each person; None for Revor's.
     :raises RevorValueError: (a ValueError) if it is no list, or too long a one.
     """
-    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Iterable):
-        raise RevorValueError(f"messages must be a list of objects, not {type(messages).__name__}.{_advice(messages)}")
+    check_list(messages)
     listed = list(messages)
     if len(listed) > MOST_MESSAGES:
         raise RevorValueError(f"{len(listed):,} messages are too many for one batch: at most {MOST_MESSAGES:,}.")

@@ -21,7 +21,7 @@ from airflow_provider_revor.operators.batch.waiting import BatchWait
 from airflow_provider_revor.operators.sending import this_try
 from airflow_provider_revor.rules.batch import unpack
 from airflow_provider_revor.rules.campaign import campaign_name
-from airflow_provider_revor.rules.messages import read_messages, rows_of
+from airflow_provider_revor.rules.messages import check_list, read_messages, rows_of
 from airflow_provider_revor.rules.outcomes import (
     MaxFailed,
     Row,
@@ -32,7 +32,7 @@ from airflow_provider_revor.rules.outcomes import (
 )
 from airflow_provider_revor.rules.preview import preview
 from airflow_provider_revor.rules.sending import BatchTry
-from airflow_provider_revor.tasks.templates import check_switch
+from airflow_provider_revor.tasks.templates import check_switch, is_known
 from airflow_provider_revor.triggers.batch import JOBS
 from airflow_provider_revor.triggers.xcoms import TaskXComs
 
@@ -123,6 +123,8 @@ class OutreachBatchOperator(BatchWait):
             raise RevorValueError(f"on_invalid={on_invalid!r}: use 'fail' or 'skip'.")
         if not max_requests_per_minute > 0:
             raise RevorValueError(f"max_requests_per_minute={max_requests_per_minute!r}: use a number above 0.")
+        if is_known(messages):
+            check_list(messages)
         self.messages = messages
         self.on_invalid = on_invalid
         self.max_failed = check_max_failed(max_failed)

@@ -401,6 +401,9 @@ def test_arguments_that_cannot_be_used_fail_when_the_dag_is_parsed():
         {"max_failed": 1.5},
         {"max_requests_per_minute": 0},
         {"min_channel_task_interval_seconds": (360, 180)},
+        {"messages": "leads.json"},
+        {"messages": {"recipient": {}}},
+        {"messages": (message(number) for number in range(3))},
     ):
         with pytest.raises(ValueError, match=next(iter(bad))):
             batch(**bad)
