@@ -15,7 +15,7 @@ from airflow_provider_revor.operators.arguments import CampaignArg, Exclude, Int
 from airflow_provider_revor.operators.campaign import Campaign
 from airflow_provider_revor.operators.ledger import MapsWithLedger, check_campaign, with_ledger_inlet
 from airflow_provider_revor.rules.campaign import MESSAGES
-from airflow_provider_revor.rules.exclusion import Exclusion
+from airflow_provider_revor.rules.exclusion import Exclusion, check_list
 from airflow_provider_revor.rules.pauses import seconds
 from airflow_provider_revor.tasks.alerts import NotifiesPeople
 from airflow_provider_revor.tasks.failures import ExplainsFailures
@@ -76,6 +76,8 @@ class OutreachOperator(NotifiesPeople, ExplainsFailures, LinksToAccounts, MapsWi
         interval = min_channel_task_interval_seconds
         if is_known(interval) and (not isinstance(interval, (list, tuple)) or all(map(is_known, interval))):
             interval_bounds(interval)
+        if is_known(exclude):
+            check_list(exclude)
         self.revor_conn_id = revor_conn_id
         self.min_channel_task_interval_seconds = min_channel_task_interval_seconds
         self.campaign = campaign

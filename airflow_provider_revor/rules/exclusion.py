@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from airflow_provider_revor.api.accounts import is_nothing
@@ -57,6 +57,18 @@ def digests_of(value: Any) -> list[str]:
         return [text.lower()]
     # Whatever it is, read as the others it is a spelling of nobody.
     return [person_digest({name: text}) for name in _FIELDS]
+
+
+def check_list(exclude: Any) -> None:
+    """
+    Check that the people who must not be written to are a list, whatever is in it.
+
+    :param exclude: The list, also as a text; None for nobody.
+    :raises RevorValueError: (a ValueError) if it is something else.
+    """
+    # What can be read but once would exclude nobody the next time.
+    if exclude is not None and (isinstance(exclude, bytes | Mapping | Iterator) or not isinstance(exclude, Iterable)):
+        raise RevorValueError(f"exclude must be a list, not {type(exclude).__name__}.")
 
 
 class Exclusion:
@@ -118,6 +130,6 @@ def _listed(exclude: Any) -> Iterable[Any]:
             if not text.startswith("{"):
                 raise RevorValueError("exclude is a text that begins like a list, and is none.") from None
             exclude = text.splitlines()
-    if isinstance(exclude, (bytes, Mapping)) or not isinstance(exclude, Iterable):
-        raise RevorValueError(f"exclude must be a list, not {type(exclude).__name__}.")
-    return exclude
+    check_list(exclude)
+    listed: Iterable[Any] = exclude
+    return listed
