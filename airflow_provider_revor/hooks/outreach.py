@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from airflow_provider_revor.api.accounts import is_nothing
 from airflow_provider_revor.api.versions import ApiVersion
 from airflow_provider_revor.exceptions import (
     RevorConfigurationError,
@@ -18,6 +19,7 @@ from airflow_provider_revor.exceptions import (
     RevorNotFoundError,
     RevorRequestError,
     RevorResponseError,
+    RevorValueError,
 )
 from airflow_provider_revor.hooks.sending import SendingHook
 from airflow_provider_revor.hooks.threads import in_thread
@@ -75,7 +77,7 @@ class OutreachMethods(SendingHook):
             content,
             metadata=metadata,
             min_channel_task_interval_seconds=min_channel_task_interval_seconds,
-            idempotency_key=idempotency_key,
+            idempotency_key=_known_key(idempotency_key),
         )
         return self._send(request, read_job)
 
@@ -122,7 +124,7 @@ class OutreachMethods(SendingHook):
             post_limit=post_limit,
             locale=locale,
             min_channel_task_interval_seconds=min_channel_task_interval_seconds,
-            idempotency_key=idempotency_key,
+            idempotency_key=_known_key(idempotency_key),
         )
         return self._send(request, read_job)
 
@@ -211,6 +213,16 @@ class OutreachMethods(SendingHook):
                 f"Connection {self.settings.conn_id!r} uses version v1 of the Revor API, which cannot cancel.",
                 'Set its extra `api_version` to "v2".',
             )
+
+
+def _known_key(idempotency_key: str) -> str:
+    # Without a key each retry of a task would send again, and "None", a template's nothing, would be everybody's.
+    if is_nothing(idempotency_key):
+        raise RevorValueError(
+            f"idempotency_key is {idempotency_key!r}: it must say who gets what, as in 'spring-crm-17', so that a "
+            "retry sends nothing twice."
+        )
+    return idempotency_key
 
 
 def _cancel(job_id: str) -> Request:

@@ -119,6 +119,9 @@ def test_other_content_under_a_key_is_a_conflict_that_is_explained(ready):
     [
         (lambda hook: hook.create_outreach_dispatch("a", "email", {}, {}, idempotency_key="k"), r"recipient\.address"),
         (lambda hook: dispatch(hook, "two words"), "printable ASCII"),
+        (lambda hook: dispatch(hook, None), "idempotency_key is None"),
+        (lambda hook: dispatch(hook, "None"), "idempotency_key is 'None'"),
+        (lambda hook: hook.create_linkedin_post_like("p", topic="t", idempotency_key=None), "idempotency_key is None"),
         (lambda hook: hook.create_linkedin_post_like("", idempotency_key="k"), "profile_url"),
         (lambda hook: hook.get_outreach_job(""), "must name an outreach job"),
         (lambda hook: asyncio.run(hook.aget_outreach_job("..")), "must name an outreach job"),
