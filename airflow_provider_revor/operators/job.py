@@ -63,6 +63,7 @@ class OutreachJobOperator(JobWait):
             raise RevorValueError("Give either campaign or idempotency_key: a campaign has a key of its own.")
         self.account_id = account_id
         self.idempotency_key = idempotency_key
+        self._own_key = idempotency_key is not None
         self.deferrable = check_switch("deferrable", deferrable)
         self.end_on_worker = check_switch("end_on_worker", end_on_worker)
         #: The record of the job, which says whether a clear cancels it.
@@ -132,9 +133,13 @@ class OutreachJobOperator(JobWait):
         if self._person() in self._exclusion():
             self._skip(context, Skipped(EXCLUDED, "This person is in `exclude`: nothing is sent."))
         campaign = self._campaign(context)
-        # "None", a template's nothing, would be one key for everyone and for ever.
-        own_key = not is_nothing(self.idempotency_key)
-        if own_key:
+        if self._own_key:
+            if is_nothing(self.idempotency_key):
+                # Under the key of this run, who got the message in another one would get it again.
+                raise RevorValueError(
+                    f"idempotency_key rendered to {self.idempotency_key!r}: it must say who gets what. Leave it out "
+                    "for one message to each person in each Dag run."
+                )
             key = str(self.idempotency_key).strip()
         else:
             key = campaign.key(recipient) if campaign else task_key(ti.dag_id, ti.run_id, ti.task_id, recipient)
@@ -158,7 +163,7 @@ class OutreachJobOperator(JobWait):
                 post=lambda attempt_key: self._send(hook, interval, attempt_key),
                 get=get,
                 key=key,
-                own_key=own_key,
+                own_key=self._own_key,
                 message=[self._message(), interval],
                 conn_id=self.revor_conn_id,
                 memory=in_campaign or memory,

@@ -48,7 +48,7 @@ class OutreachDispatchOperator(OutreachJobOperator):
         such as ``(180, 360)``, as Revor advises for batches: a random whole number in it, the same in each try. None
         for Revor's default, 60. Default: None. (templated)
     :param idempotency_key: A key to use in place of the one described above: printable ASCII without spaces, at most
-        one message each. Default: None. (templated)
+        one message each; a template that renders to nothing is an error. Default: None. (templated)
     :param campaign: A name, or an Airflow ``Asset``: no run, task or Dag of the campaign writes to anyone twice on one
         channel; the task is skipped, and its message says when the person was written to. On Airflow 3.3+ a ledger in
         the asset's state store keeps who was written to; up to 3.2, only Revor's memory of idempotency keys does. A

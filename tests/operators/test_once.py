@@ -148,13 +148,17 @@ def test_another_key_means_another_message_only_if_a_person_has_cleared_the_task
 
 
 @pytest.mark.parametrize("nothing", [None, "", "None", " "])
-def test_a_key_that_rendered_to_nothing_is_not_one_key_for_all(ready, nothing):
-    for to in ("a@example.com", "b@example.com"):
-        operator = dispatch(recipient={"address": to}, idempotency_key="{{ params.key }}")
-        operator.idempotency_key = nothing
+def test_a_key_that_rendered_to_nothing_is_an_error_not_the_key_of_this_run(ready, nothing):
+    operator = dispatch(idempotency_key="{{ params.key }}")
+    operator.idempotency_key = nothing
+    with pytest.raises(e.RevorValueError, match="idempotency_key rendered to"):
         operator.execute(context())
-    assert len(ready.outbox) == 2
-    assert all(key.startswith("airflow-") for key in keys(ready))
+    assert ready.request_count == 0
+
+
+def test_no_key_of_a_mapped_list_is_the_key_of_this_run(ready):
+    dispatch(idempotency_key=None).execute(context())
+    assert [key.startswith("airflow-") for key in keys(ready)] == [True]
 
 
 def test_a_key_may_be_a_number(ready):
