@@ -186,6 +186,8 @@ class OutreachJobOperator(JobWait):
             self._skip(context, skipped)
         if sent.outdated:
             self.log.warning("Nothing is sent: %s. What it sent differs from what this task now holds.", job.label)
+        elif sent.sent_before:
+            self.log.info("Nothing is sent: outreach job %s was created before this try.", job.id)
         if self.wait_for_completion and (job.begins_at or began) > began + self.timeout:
             self.log.warning("It is scheduled for %s: this try will not wait so long.", job.scheduled_at)
         return job

@@ -41,12 +41,14 @@ class Sent:
     :param outdated: Whether nothing was sent, and the job holds another message than the task now does.
     :param version: The API version that the job was made by; None if that is not known.
     :param ended_before: Whether the job was found by its key, and is known to have ended before this try began.
+    :param sent_before: Whether the message is known to have been sent before this try.
     """
 
     job: OutreachJob
     outdated: bool
     version: str | None = None
     ended_before: bool = False
+    sent_before: bool = False
 
 
 class OutreachSender:
@@ -162,10 +164,12 @@ class OutreachSender:
         if recorded and recorded.job_id == job.id:
             self._memory.keep(replace(recorded, max_tries=this_try.max_tries, cancels_since=current.cancels_since))
             outdated = recorded.message != self._message and not job.failed
-            return Sent(job, outdated=outdated, version=recorded.version)
+            sent_before = not job.failed and job.id not in self._found
+            return Sent(job, outdated=outdated, version=recorded.version, sent_before=sent_before)
         self._memory.keep(replace(attempt, number=number, job_id=job.id))
         ended_before = recorded is None and _ended_before(job, try_began)
-        return Sent(job, outdated=False, version=attempt.version, ended_before=ended_before)
+        sent_before = ended_before and not job.failed
+        return Sent(job, False, attempt.version, ended_before=ended_before, sent_before=sent_before)
 
     def first_attempt(self, this_try: Try) -> Attempt:
         """

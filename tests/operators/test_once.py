@@ -28,6 +28,20 @@ def test_clearing_a_success_sends_nothing_new(ready, make, make_store):
 
 
 @both
+def test_a_try_that_sends_nothing_says_so(ready, make, caplog, monkeypatch):
+    monkeypatch.setattr(type(make()), "log", logging.getLogger("operator"))
+    caplog.set_level(logging.INFO, "operator")
+    store = Store()
+    job_id = make().execute(context(store=store))["id"]
+    assert "Nothing is sent" not in caplog.text
+    make().execute(context(2, store=store))
+    assert caplog.messages[-2:] == [
+        f"Nothing is sent: outreach job {job_id} was created before this try.",
+        f"Outreach job {job_id} has succeeded.",
+    ]
+
+
+@both
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_clearing_a_failure_sends_again(ready, make, status):
     store = Store()
@@ -132,10 +146,10 @@ def test_another_text_after_a_success_is_not_sent_and_not_an_error(ready, caplog
     for n, automatic in ((2, True), (3, False)):
         assert dispatch(**CORRECTED).execute(context(n, automatic=automatic, store=store)) == done
     assert (len(ready.outbox), len(keys(ready))) == (1, 1)
-    assert caplog.text.count("Nothing is sent: ") == 2
+    assert caplog.text.count("differs from what this task now holds") == 2
     # The record is that of what was sent.
     assert dispatch().execute(context(4, store=store)) == done
-    assert caplog.text.count("Nothing is sent: ") == 2
+    assert caplog.text.count("differs from what this task now holds") == 2
 
 
 def test_another_key_means_another_message_only_if_a_person_has_cleared_the_task(ready):

@@ -99,7 +99,7 @@ class BatchSender:
         self._pace = Pace()
         self._next_request = self._saved_at = time.monotonic()
         self._errors = 0
-        self._outdated = 0
+        self._sent_before = Counter[str]()
         #: What became of each message so far, by position.
         self.rows: dict[int, Row] = {}
         self._whos: dict[int, str] = {}
@@ -163,11 +163,10 @@ class BatchSender:
             self._enter(check=True)
         for reason, number in conflicts.items():
             self._log.warning("%s: %s", "1 person" if number == 1 else f"{number:,} people", reason)
-        if self._outdated:
-            self._log.warning(
-                "%s messages were sent before and differ from what this task now holds; they are not sent again.",
-                f"{self._outdated:,}",
-            )
+        if before := self._sent_before["all"]:
+            self._log.info("%s messages were sent before this try, and are not sent again.", f"{before:,}")
+        if outdated := self._sent_before["outdated"]:
+            self._log.warning("%s of these differ from what this task now holds.", f"{outdated:,}")
 
     def _send_one(self, message: Message) -> Row:
         name = digest(message.key)
@@ -228,7 +227,7 @@ class BatchSender:
         sent = sender.send_once(self._try, self._began)
         if in_campaign and (skipped := in_campaign.skipped(sent, self._try)):
             return skipped.row(message.row)
-        self._outdated += sent.outdated
+        self._sent_before.update(all=sent.sent_before, outdated=sent.outdated)
         return message.row.with_job(sent.job, sent.version)
 
     @property

@@ -409,6 +409,17 @@ def test_arguments_that_cannot_be_used_fail_when_the_dag_is_parsed():
             batch(**bad)
 
 
+def test_a_try_that_sends_to_some_alone_says_so(ready, pushed, caplog, monkeypatch):
+    monkeypatch.setattr(OutreachBatchOperator, "log", logging.getLogger("batch"))
+    caplog.set_level(logging.INFO, "batch")
+    store = Store()
+    run(batch(2, wait_for_completion=False), pushed, store=store)
+    assert "before this try" not in caplog.text
+    run(batch(3, wait_for_completion=False), pushed, 2, store=store)
+    assert "2 messages were sent before this try, and are not sent again." in caplog.messages
+    assert len(ready.outbox) == 3
+
+
 def test_without_xcoms_there_are_those_alone_that_the_trigger_works_from(ready, pushed):
     assert run(batch(1, do_xcom_push=False, wait_for_completion=False), pushed)["total"] == 1
     assert list(pushed) == ["jobs"]
