@@ -24,6 +24,7 @@ from airflow_provider_revor.typing import BaseOperatorArgs
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from airflow_provider_revor.typing import OrXCom
 
@@ -69,6 +70,17 @@ class OutreachSummaryOperator(ExplainsFailures, BaseOperator):
         self.jobs = jobs
         self.expected = expected
         self.max_failed = check_max_failed(max_failed)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """
+        Begin a mapped task; Airflow makes its instances too late for them to have a trigger rule of their own.
+
+        :param kwargs: The arguments that all of its instances have in common.
+        """
+        kwargs.setdefault("trigger_rule", "all_done")
+        begun: OperatorPartial = super().partial(**kwargs)
+        return begun
 
     def execute(self, context: Context) -> dict[str, Any]:
         """

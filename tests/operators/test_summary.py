@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 from factories import job
 from outreach_tasks import context
 
@@ -109,6 +109,13 @@ def test_no_xcom_if_none_is_wanted():
 def test_it_waits_for_all_unless_told_otherwise():
     assert OutreachSummaryOperator(task_id="a", jobs=[]).trigger_rule == "all_done"
     assert OutreachSummaryOperator(task_id="b", jobs=[], trigger_rule="all_success").trigger_rule == "all_success"
+
+
+def test_a_mapped_one_waits_for_all_too():
+    with DAG("d", schedule=None):
+        mapped = OutreachSummaryOperator.partial(task_id="a").expand(jobs=[[], []])
+        other = OutreachSummaryOperator.partial(task_id="b", trigger_rule="all_success").expand(jobs=[[], []])
+    assert (mapped.trigger_rule, other.trigger_rule) == ("all_done", "all_success")
 
 
 DAG_FILE = """
