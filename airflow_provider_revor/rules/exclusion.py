@@ -22,6 +22,10 @@ _NOT_ALONE = re.compile(
     r"|^[a-z_]\w*\([\[{<].*\)$|^<.*>$",
     re.IGNORECASE | re.DOTALL,
 )
+# A whole domain, as in `@example.com`, or an address without one.
+_NO_ADDRESS = re.compile(r"[*%.]*@[^@\s]*\.[^@\s]+|[^@\s]+@")
+# A domain's or a file's name. A contact identifier that looks like one can be given in a dict, as a phone.
+_NO_PERSON = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}|[^@]+\.(?:csv|tsv|txt|jsonl?|parquet|xlsx?|ya?ml)", re.IGNORECASE)
 
 
 def person_digest(recipient: Mapping[str, Any]) -> str:
@@ -113,8 +117,11 @@ def _alone(value: Any) -> str:
 def _check_alone(value: Any) -> None:
     """Refuse an entry with several people in it, or more than an address: taken for one, it would exclude nobody."""
     values = [value.get(name) for name in _FIELDS] if isinstance(value, Mapping) else [value]
-    if any(_NOT_ALONE.search(_alone(one)) for one in values if isinstance(one, str)):
+    texts = [_alone(one) for one in values if isinstance(one, str)]
+    if any(map(_NOT_ALONE.search, texts)):
         raise ValueError("is not one entry alone")
+    if any(map(_NO_ADDRESS.fullmatch, texts)) or (isinstance(value, str) and _NO_PERSON.fullmatch(texts[0])):
+        raise ValueError("is a domain, a file or half an address")
 
 
 def _listed(exclude: Any) -> Iterable[Any]:

@@ -86,6 +86,8 @@ def test_nobody(nobody):
         "a contact, of WhatsApp's",
         "a contact(work)",
         "contact(work)",
+        "@contact",
+        {"phone": "contact.work"},
     ],
 )
 def test_an_entry_alone_is_accepted(entry):
@@ -121,6 +123,18 @@ def test_a_lead_is_excluded_by_any_of_its_addresses():
                 "xcoms-not-counted": "LazyXComSequence(<unevaluated length>)",
                 "keys-of-a-dict": "dict_keys(['canary'])",
                 "an-object": "<generator object canary at 0x7f>",
+            }.items()
+        ),
+        *(
+            pytest.param([entry], r"exclude\[0\] is a domain, a file or half an address", id=name)
+            for name, entry in {
+                "a-domain": "canary.example.com",
+                "a-domain-with-an-at": "@canary.com",
+                "a-domain-in-a-dict": {"address": "*@canary.com"},
+                "a-pattern": "%@canary.com",
+                "half-an-address": "canary@",
+                "a-file": "do_not_contact_canary.csv",
+                "a-path": "s3://canary/do not contact.json",
             }.items()
         ),
     ],
