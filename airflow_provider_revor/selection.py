@@ -185,6 +185,9 @@ def plan_outreach(
         if (channel := parse_channel(name)) is None:
             raise RevorValueError(f"channels={channels!r}: name each one.")
         usable[channel] = [account for account in judged if account.channel == channel and account.sendable]
+    named = most_per_account if isinstance(most_per_account, Mapping) else {}
+    if unknown := [name for name in named if name not in list(Channel)]:
+        raise RevorValueError(f"most_per_account names {unknown[0]!r}, which is no Revor channel.")
     caps = {channel: _cap(most_per_account, channel) for channel in usable}
     counts: Counter[str] = Counter()
     plan = Plan([], [])

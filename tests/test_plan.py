@@ -91,6 +91,7 @@ def test_what_else_a_person_has_is_not_sent():
         pytest.param({"channels": ["fax"]}, "fax", id="unknown-channel"),
         pytest.param({"channels": [""]}, "channels", id="no-channel"),
         pytest.param({"most_per_account": -1}, "most_per_account", id="negative"),
+        pytest.param({"most_per_account": {"Email": 5}}, "most_per_account names 'Email'", id="cap-of-no-channel"),
         pytest.param({"most_per_account": 0.5}, "most_per_account", id="share"),
         pytest.param({"accounts": [{}]}, r"accounts\[0\]", id="no-account"),
     ],
