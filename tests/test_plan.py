@@ -84,6 +84,23 @@ def test_what_else_a_person_has_is_not_sent():
     assert message["recipient"] == {"address": "ada@example.com", "name": "Ada"}
 
 
+def test_the_empty_cells_of_a_table_are_nothing():
+    nan = float("nan")
+    rows = [
+        {"id": 1, "address": nan, "profile_url": "https://www.linkedin.com/in/ada", "name": nan},
+        {"id": 2, "address": "nan", "profile_url": None, "name": "Nan"},
+        {"id": 3, "address": "nan@example.com", "profile_url": nan, "name": "Nan"},
+    ]
+    plan = plan_outreach(rows, [item(), item(account_id="acc_2", channel="linkedin")], key="id")
+    assert [message["recipient"] for _, message in plan.assigned] == [
+        {"profile_url": "https://www.linkedin.com/in/ada"},
+        {"address": "nan@example.com", "name": "Nan"},
+    ]
+    assert [(left["reference"], left["reason"]) for left in plan.left_over] == [(2, "no_address")]
+    with pytest.raises(ValueError, match=r"people\[0\] has no 'id'"):
+        plan_outreach([{"id": nan, "address": "ada@example.com"}], [item()], key="id")
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

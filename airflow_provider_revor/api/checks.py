@@ -99,6 +99,15 @@ def check_post_like(fields: Mapping[str, Any], known: Known = lambda value: True
         raise RevorValueError(f"This post-like cannot be asked for: {'; '.join(problems)}.")
 
 
+def is_empty_cell(value: Any) -> bool:
+    """
+    Return whether a value is blank, or what pandas and databases have in an empty cell.
+
+    :param value: An address of some kind. Not a name: people have names such as Null.
+    """
+    return is_nothing(value) or str(value).strip().lower() in _EMPTY_CELLS
+
+
 def recipient_of(channel: Channel, recipient: Mapping[str, Any]) -> dict[str, Any]:
     """
     Return the fields of a recipient that a channel takes. A lead may have fields for several channels.
