@@ -167,7 +167,7 @@ def _check(value: Any) -> dict[str, Any]:
     check_dispatch(account_id, channel, recipient, content, metadata)
     reference = value.get("reference")
     if not _is_reference(reference) and reference is not None:
-        raise RevorValueError(f"reference must be a number or a string of at most {_LONGEST_REFERENCE} characters.")
+        raise RevorValueError(f"reference must be a whole number or text of at most {_LONGEST_REFERENCE} characters.")
     return recipient_of(Channel(str(channel).strip()), value["recipient"])
 
 
