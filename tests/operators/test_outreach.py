@@ -488,3 +488,12 @@ def test_numbers_that_native_rendering_makes_are_taken_as_what_they_were(connect
     assert gate.poke(context()).xcom_value == account
     accounts = rendered_natively(lambda: ListConnectAccountsOperator(task_id="l", sendable="{{ params.yes }}"))
     assert accounts.execute({}) == [account]
+
+
+@pytest.mark.parametrize(("template", "sent"), [("{{ phone }}", "4915112345678"), (" {{ phone }}", "+4915112345678")])
+def test_a_blank_before_a_native_template_keeps_the_plus_of_a_phone(template, sent):
+    """As the documentation says: jinja2 makes a number of what looks like one."""
+    with DAG("d", schedule=None, render_template_as_native_obj=True):
+        task = dispatch(channel="whatsapp", recipient={"phone": template}, content={"text": "Hello"})
+    task.render_template_fields({"phone": "+4915112345678"})
+    assert task._recipient() == {"phone": sent}
