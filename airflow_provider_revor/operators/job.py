@@ -88,7 +88,7 @@ class OutreachJobOperator(JobWait):
         try:
             return self._execute(context, time.time())
         except (Exception, AirflowTaskTimeout):
-            if self._memory:
+            if self._memory and not self._is_killed:
                 self._memory.keep_job()
             raise
 

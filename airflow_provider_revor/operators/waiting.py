@@ -35,6 +35,8 @@ class JobWait(OutreachOperator):
     #: The version of the API that the job was made by.
     _job_version: str | None = None
     _task: TaskXComs | None = None
+    #: Whether a person has ended this try. Airflow leaves its process some seconds, in which it may go on.
+    _is_killed = False
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """
@@ -59,7 +61,7 @@ class JobWait(OutreachOperator):
         if self._job_id is None:
             return
         if self.cancel_on_kill and self._task:
-            cancel_from_worker(self.revor_conn_id, [self._job_id], self._task, self.log)
+            self._is_killed = cancel_from_worker(self.revor_conn_id, [self._job_id], self._task, self.log)
         else:
             self.log.warning("Outreach job %s goes on in Revor: ending a task leaves it as it is.", self._job_id)
 

@@ -166,6 +166,21 @@ def test_a_task_that_was_cleared_while_it_ran_sends_again_though_airflow_counts_
     assert len(revor.outbox) == 1
 
 
+def test_a_cleared_task_sends_again_though_its_process_still_saw_the_cancelled_job(revor, airflow, monkeypatch):
+    store, killed = Store(), task()
+
+    def sleep(seconds):
+        airflow.state = "restarting"
+        killed.on_kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "sleep", sleep)
+        with pytest.raises(e.RevorJobFailedError, match="was cancelled"):
+            killed.execute(retry(1, store, clears=0))
+    run(task(deferrable=True), retry(2, store, clears=1))
+    assert statuses(revor) == ["cancelled", "scheduled"]
+
+
 def retry(try_number, store, clears):
     return context(try_number, store=store, clears=clears, max_tries=3)
 
