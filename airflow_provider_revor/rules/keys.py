@@ -35,8 +35,13 @@ def digest(*values: Any) -> str:
 
     :param values: Plain JSON; the order of an object's members does not count.
     """
+    try:
+        text = json.dumps(values, sort_keys=True, default=str)
+    except TypeError:
+        # Names of several types have no order; in JSON, all are text.
+        text = json.dumps(json.loads(json.dumps(values, default=str)), sort_keys=True)
     # JSON may hold half a surrogate pair, which it escapes.
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def attempt_key(key: str, attempt: int) -> str:

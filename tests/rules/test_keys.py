@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_revor.api.wire import Request
-from airflow_provider_revor.rules.keys import attempt_key, fixed_choice, person, task_key
+from airflow_provider_revor.rules.keys import attempt_key, digest, fixed_choice, person, task_key
 
 PROFILE = "https://www.linkedin.com/in/ada"
 
@@ -83,3 +83,7 @@ def test_keys_are_the_same_in_every_process():
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.split() == list(PINNED)
     assert fixed_choice("airflow-1", 180, 360) == 249
+
+
+def test_names_of_several_types_are_text_as_in_json():
+    assert digest({1: "a", "b": None}) == digest({"b": None, "1": "a"})
