@@ -8,7 +8,8 @@ from typing import Any
 
 from airflow_provider_revor.api.accounts import Channel
 from airflow_provider_revor.api.answers import plain_text
-from airflow_provider_revor.api.checks import check_dispatch, recipient_of
+from airflow_provider_revor.api.checks import recipient_of
+from airflow_provider_revor.api.outreach import dispatch_request
 from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.rules.campaign import MESSAGES, campaign_key
 from airflow_provider_revor.rules.exclusion import Exclusion, person_digest
@@ -31,7 +32,7 @@ class Message:
     :param position: Its place in the list, from 0 on.
     :param key: The idempotency key of its first attempt, which names the person.
     :param who: A digest of the person, the same in all tasks and runs.
-    :param body: What :func:`~airflow_provider_revor.api.checks.check_dispatch` found good.
+    :param body: The message as it was given; a request can be made of it.
     :param row: What its row begins with.
     """
 
@@ -164,7 +165,8 @@ def _check(value: Any) -> dict[str, Any]:
         names = ", ".join(plain_text(str(name)[:50]) or "''" for name in unknown[:5])
         raise RevorValueError(f"Unknown fields: {names}; known are {', '.join(_KNOWN)}.")
     account_id, channel, recipient, content, metadata = (value.get(name) for name in _SENT)
-    check_dispatch(account_id, channel, recipient, content, metadata)
+    # Its content, too: a date or a NaN in `metadata` is not JSON.
+    _ = dispatch_request(account_id, channel, recipient, content, metadata=metadata).content
     reference = value.get("reference")
     if not _is_reference(reference) and reference is not None:
         raise RevorValueError(f"reference must be a whole number or text of at most {_LONGEST_REFERENCE} characters.")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from datetime import date
+
 import pytest
 from outreach_tasks import EMAIL
 
@@ -36,6 +39,9 @@ def test_who_is_in_the_list_twice_gets_one_message():
         pytest.param(message(content={"subject": "secret"}), "content.text and content.html are both", id="text"),
         pytest.param("secret", "It must be an object, not str", id="no-object"),
         pytest.param(message(recipient="secret"), "recipient must be an object", id="recipient"),
+        pytest.param(message(metadata={"secret": date(2026, 1, 1)}), "date is not JSON serializable", id="date"),
+        pytest.param(message(metadata={"secret": math.nan}), "is not plain JSON: Out of range float", id="nan"),
+        pytest.param(message(metadata={("secret",): 1}), "is not plain JSON: keys must be str", id="tuple-as-name"),
     ],
 )
 def test_a_bad_message_is_named_by_position_and_reference_never_by_content(bad, reason):
