@@ -211,9 +211,13 @@ class OutreachJobOperator(JobWait):
         return job.as_dict()
 
     def _note_end(self, context: Context, job: OutreachJob) -> None:
-        if not (campaign := self._campaign_to_note(context)):
+        try:
+            if not (campaign := self._campaign_to_note(context)):
+                return
+            recipient = self._recipient()
+        except RevorValueError:
+            # While the task was deferred, the output that it was rendered from was cleared.
             return
-        recipient = self._recipient()
         recorded = AttemptMemory.of_person(recipient, context, self.log).recall()
         # While the task was deferred, its mapped list may have been generated again.
         if recorded and recorded.job_id == job.id:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_revor.api.jobs import job_from_dict
-from airflow_provider_revor.exceptions import RevorError, RevorTransientError
+from airflow_provider_revor.exceptions import RevorError, RevorTransientError, RevorValueError
 from airflow_provider_revor.hooks.revor import RevorHook
 from airflow_provider_revor.operators.base import OutreachOperator
 from airflow_provider_revor.operators.killing import cancel_from_worker
@@ -51,7 +52,9 @@ class JobWait(OutreachOperator):
         if event["status"] == "waiting":
             self._wait_on(context, event)
         if self.cancel_on_kill and event["status"] in ("error", "execution_timeout", "timeout"):
-            AttemptMemory.of_person(self._recipient(), context, self.log).keep_job()
+            # While the task was deferred, the output that it was rendered from may have been cleared.
+            with suppress(RevorValueError):
+                AttemptMemory.of_person(self._recipient(), context, self.log).keep_job()
         if event["status"] not in ("success", "failed"):
             raise self._why_not_ended(event, partial(self._not_ended_within, reasons=event.get("reasons", ())))
         return self._conclude(context, job_from_dict(event["job"]))

@@ -584,3 +584,21 @@ def test_the_end_of_a_task_in_a_campaign_is_entered_by_a_worker(monkeypatch):
         campaign = dispatch(campaign="spring")
     assert ends_in_triggerer(plain, OutreachJobOperator)
     assert not ends_in_triggerer(campaign, OutreachJobOperator)
+
+
+def job_event(status, job=None):
+    return {"status": status, "job_id": "job_1", "job": {"id": "job_1", "status": job}}
+
+
+@pytest.mark.parametrize("gone", ["recipient", "content", "campaign"])
+def test_a_message_that_was_sent_is_no_failure_though_what_it_was_rendered_from_was_cleared_meanwhile(assets, gone):
+    task = dispatch(campaign="spring", deferrable=True)
+    setattr(task, gone, None)
+    assert task.execute_complete(context(assets=assets), job_event("success", "succeeded"))["status"] == "succeeded"
+
+
+def test_nor_does_that_hide_why_the_wait_has_ended():
+    task = dispatch(cancel_on_kill=True, deferrable=True)
+    task.recipient = None
+    with pytest.raises(e.RevorJobTimeoutError, match="did not end within"):
+        task.execute_complete(context(), job_event("timeout"))

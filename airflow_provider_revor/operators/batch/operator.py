@@ -222,14 +222,14 @@ class OutreachBatchOperator(BatchWait):
     def _note_ends(
         self, context: Context, memory: BatchMemory, rows: Sequence[Row], messages: Sequence[Message] | None = None
     ) -> None:
-        if not (campaign := self._campaign_to_note(context)):
-            return
-        if messages is None:
-            try:
-                messages = self._read(context).messages
-            except RevorValueError:
-                # The list was generated again while the task was deferred.
+        try:
+            if not (campaign := self._campaign_to_note(context)):
                 return
+            if messages is None:
+                messages = self._read(context).messages
+        except RevorValueError:
+            # While the task was deferred, the output that it was rendered from was generated again, or cleared.
+            return
         note_ends(messages, rows, campaign, memory)
 
     def _conclude(self, context: Context, rows: Sequence[Row]) -> dict[str, Any]:

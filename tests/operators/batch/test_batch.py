@@ -317,6 +317,15 @@ def test_the_batch_goes_on_with_what_the_trigger_found(ready, pushed):
     assert statuses(pushed) == ["succeeded"] * 3
 
 
+@pytest.mark.parametrize("gone", ["messages", "campaign"])
+def test_what_was_sent_is_no_failure_though_what_it_was_rendered_from_was_cleared_meanwhile(ready, pushed, gone):
+    operator, memory = batch(campaign="spring"), {"store": Store(), "assets": Assets()}
+    deferred(operator, pushed, **memory)
+    setattr(operator, gone, None)
+    event = {"status": "success", "ends": pack(dict.fromkeys(range(3), End("succeeded")))}
+    assert operator.execute_complete(context(1, pushed, map_index=-1, **memory), event)["sent"] == 3
+
+
 def test_jobs_that_are_scheduled_for_later_than_it_waits_are_a_warning(ready, pushed, monkeypatch, caplog):
     monkeypatch.setattr(OutreachBatchOperator, "log", logging.getLogger("operator"))
     ready.script_jobs(scheduled_in=7200, times=None)
