@@ -221,6 +221,15 @@ def error_for(origin: str, response: Response, value: Any, conn_id: str | None, 
     )
 
 
+def lacks_endpoint(error: RevorError) -> bool:
+    """
+    Return whether Revor has no such endpoint: then the connection is wrong, and not an account or a job.
+
+    :param error: The error.
+    """
+    return (error.code or "").lower() == "endpoint_not_found"
+
+
 def technical(origin: str, status: int | None = None, code: str | None = None, request_id: str | None = None) -> str:
     """
     Return the technical rest of a message.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
+from airflow_provider_revor.api.errors import lacks_endpoint
 from airflow_provider_revor.exceptions import (
     RevorAuthenticationError,
     RevorError,
@@ -151,11 +152,11 @@ class OutreachBatchTrigger(KillableWait, BaseTrigger):
         hook = self._hook_for(row)
         try:
             job = await hook.aget_outreach_job(row.job_id or "")
-        except RevorNotFoundError as e:
-            self._end(position, End(JOB_UNKNOWN, e.code))
-            self._errors = 0
-            return self._pace.after_response(hook.rate_limit)
         except RevorError as e:
+            if isinstance(e, RevorNotFoundError) and not lacks_endpoint(e):
+                self._end(position, End(JOB_UNKNOWN, e.code))
+                self._errors = 0
+                return self._pace.after_response(hook.rate_limit)
             self._errors += 1
             self._hook = None
             if not self._passes(e):

@@ -190,6 +190,7 @@ def test_what_may_pass_is_waited_out_with_growing_pauses(world):
         pytest.param([e.RevorAuthenticationError("no")], "success", id="a-key-that-was-rotated"),
         pytest.param([e.RevorAuthenticationError("no")] * 2, "error", id="a-key-that-is-not-valid"),
         pytest.param([e.RevorPermissionError("no")] * 2, "error", id="not-permitted"),
+        pytest.param([e.RevorNotFoundError("no", code="endpoint_not_found")], "error", id="no-endpoint"),
         pytest.param([e.RevorMissingConnectionError("no")] * 3, "success", id="a-connection-that-is-back"),
         pytest.param([e.RevorMissingConnectionError("no")] * 9, "error", id="a-connection-that-is-gone"),
     ],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_revor.api.errors import lacks_endpoint
 from airflow_provider_revor.api.jobs import OutreachJob
 from airflow_provider_revor.exceptions import (
     RevorConflictError,
@@ -95,9 +96,8 @@ class BatchSender:
         #: Set from outside, in the middle of whatever is done, to send no more.
         self.stopped = False
         self._campaign = campaign
-        self._entered_at = time.monotonic()
         self._pace = Pace()
-        self._next_request = self._saved_at = time.monotonic()
+        self._began = self._next_request = self._saved_at = self._entered_at = time.monotonic()
         self._errors = 0
         self._sent_before = Counter[str]()
         #: What became of each message so far, by position.
@@ -106,7 +106,6 @@ class BatchSender:
         self._found: set[str] = set()
         #: The jobs of which Revor has not said how they stand, by position.
         self._unknown: dict[int, str] = {}
-        self._began = time.monotonic()
 
     def send(self, messages: Iterable[Message], skipped: int, total: int) -> None:
         """
@@ -134,6 +133,8 @@ class BatchSender:
                     row = self._send_one(message)
                     self._errors = 0
                 except _OF_ONE_MESSAGE as e:
+                    if lacks_endpoint(e):
+                        raise
                     if self._campaign and isinstance(e, RevorIdempotencyConflictError):
                         conflict = self._campaign.conflict(cleared=self._try.follows_clear)
                         conflicts[conflict.reason] += 1

@@ -139,6 +139,7 @@ def test_a_message_that_one_account_cannot_send_is_its_own_failure(ready, pushed
     [
         pytest.param(lambda ready: ready.set_key(valid=False), e.RevorAuthenticationError, id="401"),
         pytest.param(lambda ready: ready.set_key(permitted=False), e.RevorPermissionError, id="403"),
+        pytest.param(lambda ready: ready.fail(404, code="endpoint_not_found"), e.RevorNotFoundError, id="no-endpoint"),
     ],
 )
 def test_an_error_that_concerns_all_ends_the_try(ready, pushed, break_it, error):
