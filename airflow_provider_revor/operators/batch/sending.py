@@ -104,8 +104,8 @@ class BatchSender:
         self.rows: dict[int, Row] = {}
         self._whos: dict[int, str] = {}
         self._found: set[str] = set()
-        #: The jobs of which Revor has not said how they stand, by position.
-        self._unknown: dict[int, str] = {}
+        # The same of jobs of which Revor has not said how they stand.
+        self._unknown: dict[int, Row] = {}
 
     def send(self, messages: Iterable[Message], skipped: int, total: int) -> None:
         """
@@ -160,6 +160,7 @@ class BatchSender:
                 if time.monotonic() > self._saved_at + _SAVE_EVERY:
                     self._save()
         finally:
+            self.rows = {**self._unknown, **self.rows}
             self._save()
             self._enter(check=True)
         for reason, number in conflicts.items():
@@ -200,7 +201,8 @@ class BatchSender:
             return in_campaign.get(job_id, ask) if in_campaign else ask(job_id)
 
         def ask(job_id: str) -> OutreachJob:
-            self._unknown[message.position] = job_id
+            unknown = replace(message.row, job_id=job_id, status=JOB_UNKNOWN, retry_may_help=True)
+            self._unknown[message.position] = unknown
             job = self._paced(lambda: self._hook.get_outreach_job(job_id))
             del self._unknown[message.position]
             return job
@@ -252,10 +254,8 @@ class BatchSender:
         code = error.code or (f"http_{error.status_code}" if error.status_code else type(error).__name__)
         named = "" if message.row.reference is None else f" (reference {message.row.reference})"
         self._log.warning("messages[%s]%s: %s", message.position, named, error)
-        retry_may_help = not isinstance(error, AirflowFailException)
-        job_id = self._unknown.get(message.position)
-        status = JOB_UNKNOWN if job_id else "failed"
-        return replace(message.row, job_id=job_id, status=status, code=code, retry_may_help=retry_may_help)
+        row = self._unknown.get(message.position, message.row)
+        return replace(row, code=code, retry_may_help=not isinstance(error, AirflowFailException))
 
     def _wait_after(self, error: RevorTransientError) -> None:
         self._errors += 1

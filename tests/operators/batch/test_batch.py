@@ -386,6 +386,18 @@ def test_an_error_after_a_message_was_accepted_leads_to_no_second_one_in_the_sam
     assert len(ready.jobs) == 1
 
 
+@pytest.mark.parametrize("status", [403, 503])
+def test_a_message_whose_job_could_not_be_asked_for_is_not_told_as_not_sent_when_the_try_ends(
+    ready, pushed, pauses, status
+):
+    ready.fail(status, times=20, method="GET")
+    with pytest.raises(e.RevorError):
+        run(batch(2, wait_for_completion=False), pushed, 2, automatic=True)
+    told = [(row["job_id"], row["status"]) for row in pushed["jobs"]]
+    sent = [(job["id"], "job_unknown") for job in ready.jobs]
+    assert told == sent + [(None, "failed")] * (2 - len(sent))
+
+
 def test_a_job_that_revor_cannot_be_asked_for_is_told_with_its_id(ready, pushed, pauses):
     """The other message is looked at between the two errors."""
     operator = batch(2, wait_for_completion=False, max_failed=1)
