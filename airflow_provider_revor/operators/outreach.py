@@ -123,8 +123,9 @@ class OutreachDispatchOperator(OutreachJobOperator):
         return dict(self.recipient)
 
     def _message(self) -> dict[str, Any]:
-        names = ("account_id", "channel", "recipient", "content", "metadata")
-        return {name: getattr(self, name) for name in names}
+        names = ("account_id", "channel", "content", "metadata")
+        # Not what else is in the recipient: that may change without another message.
+        return {**{name: getattr(self, name) for name in names}, "recipient": self._recipient()}
 
     def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:
         return hook.create_outreach_dispatch(

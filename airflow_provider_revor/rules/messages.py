@@ -42,6 +42,14 @@ class Message:
     body: Mapping[str, Any]
     row: Row
 
+    @property
+    def sent(self) -> list[Any]:
+        """All that is sent, as plain JSON; only a digest of it is kept."""
+        body = {name: self.body.get(name) for name in _SENT}
+        # Not what else is in the recipient: that may change without another message.
+        body["recipient"] = recipient_of(Channel(body["channel"].strip()), body["recipient"])
+        return [body, self.row.interval]
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

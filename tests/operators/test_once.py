@@ -10,7 +10,7 @@ from email.utils import format_datetime
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from factories import job, resource
-from outreach_tasks import ROOT, Store, both, context, dispatch, keys
+from outreach_tasks import EMAIL, ROOT, Store, both, context, dispatch, keys
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.operators.outreach import OutreachDispatchOperator
@@ -148,7 +148,9 @@ def test_another_text_after_a_success_is_not_sent_and_not_an_error(ready, caplog
     assert (len(ready.outbox), len(keys(ready))) == (1, 1)
     assert caplog.text.count("differs from what this task now holds") == 2
     # The record is that of what was sent.
-    assert dispatch().execute(context(4, store=store)) == done
+    lead = {**EMAIL["recipient"], "score": 7}
+    for n, recipient in ((4, EMAIL["recipient"]), (5, lead)):
+        assert dispatch(recipient=recipient).execute(context(n, store=store)) == done
     assert caplog.text.count("differs from what this task now holds") == 2
 
 

@@ -90,3 +90,11 @@ def test_a_pair_draws_one_number_for_each_person():
     assert drawn == [one.row.interval for one in read_messages(people, **IDS, bounds=(180, 360)).messages]
     assert len(set(drawn)) > 5
     assert all(180 <= seconds <= 360 for seconds in drawn)
+
+
+def test_what_else_a_lead_holds_makes_no_other_message():
+    lead = {"address": "dana@example.com", "score": 7, "phone": "+1 202 555 0123"}
+    listed = [message(), message(recipient=lead, metadata=None, reference=7), message(recipient={**lead, "name": "D."})]
+    same, lean, named = (read_messages([one], **IDS).messages[0].sent for one in listed)
+    assert read_messages([message(recipient={"address": "dana@example.com"})], **IDS).messages[0].sent == lean == same
+    assert named != same

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -215,7 +215,7 @@ class BatchSender:
             get=get,
             key=message.key,
             own_key=False,
-            message=_content(message),
+            message=message.sent,
             conn_id=self._hook.revor_conn_id,
             memory=in_campaign or memory,
             log=self._log,
@@ -239,7 +239,7 @@ class BatchSender:
         return self._campaign is None or self._campaign.has_ledger
 
     def _first_attempt(self, message: Message) -> Attempt:
-        content = digest(_content(message))
+        content = digest(message.sent)
         return self._try.first_attempt(digest(message.key), content, self._version, cancels=self._cancels)
 
     def _paced(self, request: Callable[[], T]) -> T:
@@ -291,8 +291,3 @@ class BatchSender:
                 # The response to this task's own request says how the job stood when it was created.
                 status = entry.end.status if entry.end else row.status
                 self.rows[position] = self._campaign.skipped(row.job_id, entry.at, status).row(row)
-
-
-def _content(message: Message) -> list[Any]:
-    """Return all that is sent; only a digest of it is kept."""
-    return [{key: value for key, value in message.body.items() if key != "reference"}, message.row.interval]
