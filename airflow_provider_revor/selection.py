@@ -192,13 +192,10 @@ def plan_outreach(
     counts: Counter[str] = Counter()
     plan = Plan([], [])
     for position, person in enumerate(people):
-        fields = person if isinstance(person, Mapping) else {}
-        # A table has NaN in its empty cells.
-        filled = {name: value for name, value in fields.items() if isinstance(value, str) or not is_empty_cell(value)}
-        if is_nothing(filled.get(key)):
+        if not isinstance(person, Mapping) or is_nothing(person.get(key)):
             raise RevorValueError(f"people[{position}] has no {key!r}, which says who always meets the same account.")
         left = {"reference": person[key], "reason": "no_address", "channel": None}
-        reachable = [channel for channel in usable if not is_empty_cell(filled.get(ADDRESS_FIELD[channel]))]
+        reachable = [channel for channel in usable if not is_empty_cell(person.get(ADDRESS_FIELD[channel]))]
         channel = next((channel for channel in reachable if usable[channel]), None)
         if channel is None:
             plan.left_over.append({**left, "reason": "no_account" if reachable else "no_address"})
@@ -213,7 +210,7 @@ def plan_outreach(
             "reference": person[key],
             "account_id": account.account_id,
             "channel": channel.value,
-            "recipient": recipient_of(channel, filled),
+            "recipient": recipient_of(channel, person),
         }
         plan.assigned.append((person, message))
     return plan

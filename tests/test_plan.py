@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
@@ -9,6 +10,7 @@ from factories import account, item
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_revor.rules.messages import read_messages
 from airflow_provider_revor.selection import pick_account, plan_outreach
 
 FIELDS = {"email": "address", "linkedin": "profile_url", "whatsapp": "phone"}
@@ -84,21 +86,22 @@ def test_what_else_a_person_has_is_not_sent():
     assert message["recipient"] == {"address": "ada@example.com", "name": "Ada"}
 
 
-def test_the_empty_cells_of_a_table_are_nothing():
-    nan = float("nan")
-    rows = [
-        {"id": 1, "address": nan, "profile_url": "https://www.linkedin.com/in/ada", "name": nan},
-        {"id": 2, "address": "nan", "profile_url": None, "name": "Nan"},
-        {"id": 3, "address": "nan@example.com", "profile_url": nan, "name": "Nan"},
-    ]
-    plan = plan_outreach(rows, [item(), item(account_id="acc_2", channel="linkedin")], key="id")
-    assert [message["recipient"] for _, message in plan.assigned] == [
-        {"profile_url": "https://www.linkedin.com/in/ada"},
-        {"address": "nan@example.com", "name": "Nan"},
-    ]
-    assert [(left["reference"], left["reason"]) for left in plan.left_over] == [(2, "no_address")]
+@pytest.mark.parametrize("cell", [math.nan, "nan", "", None])
+def test_an_empty_cell_of_a_table_is_no_address_and_no_name(cell):
+    ada = {"id": 1, "address": cell, "profile_url": "https://linkedin.com/in/ada", "name": math.nan}
+    plan = plan_outreach([ada, {"id": 2, "address": cell}], [item(), item(channel="linkedin")], key="id")
+    assert [message["recipient"] for _, message in plan.assigned] == [{"profile_url": "https://linkedin.com/in/ada"}]
+    assert [left["reason"] for left in plan.left_over] == ["no_address"]
     with pytest.raises(ValueError, match=r"people\[0\] has no 'id'"):
-        plan_outreach([{"id": nan, "address": "ada@example.com"}], [item()], key="id")
+        plan_outreach([{**ada, "id": math.nan}], [item()], key="id")
+
+
+def test_a_number_that_a_table_made_a_float_is_left_for_the_batch_to_refuse():
+    ((_, message),) = plan_outreach(
+        [{"id": 1, "phone": 12025550123.0}], [item(channel="whatsapp")], key="id", channels=["whatsapp"]
+    ).assigned
+    listed = read_messages([{**message, "content": {"text": "Hello"}}], dag_id="d", run_id="r", task_id="t")
+    assert "recipient.phone must be text, not float" in listed.told_problems()
 
 
 @pytest.mark.parametrize(

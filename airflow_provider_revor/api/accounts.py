@@ -98,8 +98,10 @@ _REQUIRED: dict[str, tuple[type, str]] = {
 
 
 def is_nothing(value: object) -> bool:
-    """Return whether a rendered value is None, blank or "none"."""
-    return value is None or (isinstance(value, str) and value.strip().lower() in ("", "none"))
+    """Return whether a rendered value is None, NaN (pandas' empty cell), blank or "none"."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("", "none")
+    return value is None or (isinstance(value, float) and value != value)
 
 
 def parse_channel(value: object) -> Channel | None:

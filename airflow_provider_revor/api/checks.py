@@ -99,24 +99,29 @@ def check_post_like(fields: Mapping[str, Any], known: Known = lambda value: True
         raise RevorValueError(f"This post-like cannot be asked for: {'; '.join(problems)}.")
 
 
-def is_empty_cell(value: Any) -> bool:
-    """
-    Return whether a value is blank, or what pandas and databases have in an empty cell.
-
-    :param value: An address of some kind. Not a name: people have names such as Null.
-    """
-    return is_nothing(value) or str(value).strip().lower() in _EMPTY_CELLS
-
-
 def recipient_of(channel: Channel, recipient: Mapping[str, Any]) -> dict[str, Any]:
     """
     Return the fields of a recipient that a channel takes. A lead may have fields for several channels.
 
     :param channel: The channel.
-    :param recipient: A recipient that passed :func:`check_dispatch`.
+    :param recipient: A recipient. What :func:`check_dispatch` would refuse in it stays as it is.
     """
-    taken = {name: recipient.get(name) for name in (ADDRESS_FIELD[channel], "name")}
-    return {name: str(value).strip() for name, value in taken.items() if not _blank(value)}
+    field = ADDRESS_FIELD[channel]
+    taken = {field: recipient.get(field), "name": as_text(recipient.get("name"))}
+    return {
+        name: str(value).strip() if isinstance(value, str | int) else value
+        for name, value in taken.items()
+        if not _blank(value)
+    }
+
+
+def is_empty_cell(value: Any) -> bool:
+    """
+    Return whether an address is left out, or is what stands for an empty cell of a table.
+
+    :param value: The address.
+    """
+    return _blank(value) or (isinstance(value, str) and value.strip().lower() in _EMPTY_CELLS)
 
 
 def content_of(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,7 +209,7 @@ def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -
         yield from _id_problems(f"recipient.{name}", value, known)
         if not _blank(recipient.get("name")):
             yield from _text_problems("recipient.name", recipient["name"], known)
-        if known(value) and isinstance(value, str) and value.strip().lower() in _EMPTY_CELLS:
+        if known(value) and not _blank(value) and is_empty_cell(value):
             yield f"recipient.{name} is missing: {value.strip()} stands for an empty cell"
         elif known(value) and isinstance(as_text(value), str) and not _blank(value):
             yield from _spelling_problems(channel, str(value).strip())
@@ -266,7 +271,7 @@ def _text_problems(where: str, value: Any, known: Known) -> Iterator[str]:
 
 
 def _id_problems(where: str, value: Any, known: Known) -> Iterator[str]:
-    if known(value) and isinstance(value, float):
+    if known(value) and isinstance(value, float) and not _blank(value):
         # A float may have lost digits: 49151.10 and 49151.1 are the same float.
         yield f"{where} must be text, not float"
     elif known(value) and where == "account_id" and isinstance(value, Mapping) and "account_id" in value:

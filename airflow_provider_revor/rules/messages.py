@@ -177,7 +177,10 @@ def _check(value: Any) -> dict[str, Any]:
     _ = dispatch_request(account_id, channel, recipient, content, metadata=metadata).content
     reference = value.get("reference")
     if not _is_reference(reference) and reference is not None:
-        raise RevorValueError(f"reference must be a whole number or text of at most {_LONGEST_REFERENCE} characters.")
+        raise RevorValueError(
+            f"reference must be a whole number, or printable text of at most {_LONGEST_REFERENCE} characters, not "
+            f"{type(reference).__name__}."
+        )
     return recipient_of(Channel(str(channel).strip()), value["recipient"])
 
 

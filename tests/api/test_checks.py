@@ -17,6 +17,7 @@ from airflow_provider_revor.api.checks import (
     parse_interval,
     recipient_of,
 )
+from airflow_provider_revor.api.outreach import dispatch_request
 from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.tasks.templates import is_known
 
@@ -307,6 +308,18 @@ def test_where_one_number_is_meant_a_pair_is_refused():
 def test_an_empty_cell_of_a_table_is_nobody(channel, field, cell):
     with pytest.raises(RevorValueError, match=rf"recipient\.{field} is missing: .* stands for an empty cell"):
         check_dispatch("acc_1", channel, {field: cell}, {"subject": "s", "text": "t"}, None)
+
+
+def test_an_empty_cell_among_texts_is_left_out():
+    nan = float("nan")
+    request = dispatch_request(
+        "acc_1", "email", {"address": "a@b.co", "name": nan}, {"subject": "s", "text": nan, "html": "h"}, metadata=nan
+    )
+    assert request.body["recipient"] == {"address": "a@b.co"}
+    assert request.body["content"] == {"subject": "s", "html": "h"}
+    assert "metadata" not in request.body
+    with pytest.raises(RevorValueError, match=r"recipient\.address is missing; content\.subject is missing"):
+        check_dispatch("acc_1", "email", {"address": nan}, {"subject": nan, "text": "t"}, None)
 
 
 def test_the_account_of_a_gate_is_no_id():

@@ -163,7 +163,7 @@ def test_another_key_means_another_message_only_if_a_person_has_cleared_the_task
     assert keys(ready) == ["one", "two"]
 
 
-@pytest.mark.parametrize("nothing", [None, "", "None", " "])
+@pytest.mark.parametrize("nothing", [None, "", "None", " ", float("nan")])
 def test_a_key_that_rendered_to_nothing_is_an_error_not_the_key_of_this_run(ready, nothing):
     operator = dispatch(idempotency_key="{{ params.key }}")
     operator.idempotency_key = nothing
