@@ -80,7 +80,7 @@ class OutreachJobSensor(WaitingSensor):
 
     @property
     def _unmet(self) -> str:
-        return f"Outreach job {clean_id(self.job_id)} has not ended"
+        return f"Outreach job {clean_id(str(self.job_id))} has not ended"
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """

@@ -299,3 +299,9 @@ def test_over_a_real_socket(revor_sandbox, wait):
         found = wait(sensor, {"ti": MagicMock(max_tries=0)}, SimpleNamespace())
     assert found == revor_sandbox.jobs[0]
     assert {record.method for record in revor_sandbox.requests} == {"GET"}
+
+
+def test_a_job_whose_id_is_a_number_has_it_in_the_message():
+    sensor = OutreachJobSensor(task_id="wait", job_id=7)
+    with pytest.raises(AirflowSensorTimeout, match="Outreach job 7 has not ended"):
+        sensor.execute_complete({}, {"status": "timeout"})
