@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -124,6 +125,14 @@ def _check_alone(value: Any) -> None:
         raise ValueError("is a domain, a file or half an address")
 
 
+def _parsed(text: str) -> Any:
+    # JSON first: it has `null`, and the slash in `https:\/\/` is not what Python reads there.
+    try:
+        return json.loads(text)
+    except ValueError:
+        return ast.literal_eval(text)
+
+
 def _listed(exclude: Any) -> Iterable[Any]:
     if exclude is None:
         return ()
@@ -131,7 +140,7 @@ def _listed(exclude: Any) -> Iterable[Any]:
         # A template that renders a list to text: taken for one address, it would exclude nobody.
         text = exclude.strip()
         try:
-            exclude = ast.literal_eval(text) if text[:1] in ("[", "(", "{") else text.splitlines()
+            exclude = _parsed(text) if text[:1] in ("[", "(", "{") else text.splitlines()
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             # An address may begin with a brace.
             if not text.startswith("{"):

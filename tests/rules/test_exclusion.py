@@ -49,6 +49,17 @@ def test_a_person_is_excluded_in_any_spelling(entry, recipient):
     assert all(other not in Exclusion([entry]) for other in (ADA, DANA, EVE) if other is not recipient)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(r'["https:\/\/www.linkedin.com\/in\/dana"]', id="escaped-slashes"),
+        pytest.param('[null, {"profile_url": "https://www.linkedin.com/in/dana", "phone": null}]', id="null"),
+    ],
+)
+def test_a_list_as_json_writes_it(text):
+    assert DANA in Exclusion(text)
+
+
 @given(recipients)
 def test_a_text_a_recipient_and_a_digest_exclude_the_same_person(recipient):
     for entry in (recipient, text_of(recipient), person_digest(recipient)):
