@@ -55,7 +55,7 @@ class Metric(NamedTuple):
     meaning: str
 
 
-#: Every metric by its name. The README has the same table.
+#: Every metric by its name. docs/guides/operating.md has the same table.
 METRICS = {
     "revor.requests": Metric(
         "counter",
