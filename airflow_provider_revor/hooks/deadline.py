@@ -1,8 +1,9 @@
 """
 A deadline for a whole response of requests.
 
-The timeouts of requests and urllib3 are for each read of the socket: a peer that sends one byte before each of them
-expires, in the headers or between chunks, would hold a worker for ever. Here each read may take only what is left.
+The timeouts of requests and urllib3 are for each address of a host and each read of the socket: a peer that sends one
+byte before each of them expires, in the headers or between chunks, would hold a worker for ever. Here each read may
+take only what is left, and no address is tried after the end.
 
 Imports requests; import it where a request is sent.
 """
@@ -75,20 +76,33 @@ class DeadlineResponse(HTTPResponse):
             self.fp = io.BufferedReader(_DeadlineReader(sock, self.fp.detach(), end))
 
 
-class _HTTPConnection(HTTPConnection):
-    response_class = DeadlineResponse
+class _Options(list[Any]):
+    """A socket's options. urllib3 sets them for each address of a host, and gives each the whole timeout."""
+
+    def __iter__(self) -> Iterator[Any]:
+        if (end := _DEADLINE.get()) is not None and time.monotonic() >= end:
+            raise TimeoutError("timed out")
+        return super().__iter__()
 
 
-class _HTTPSConnection(HTTPSConnection):
+class _Connection(HTTPConnection):
     response_class = DeadlineResponse
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.socket_options = _Options(self.socket_options or ())
+
+
+class _TLSConnection(_Connection, HTTPSConnection):
+    pass
 
 
 class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
+    ConnectionCls = _Connection
 
 
 class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
+    ConnectionCls = _TLSConnection
 
 
 class DeadlineAdapter(HTTPAdapter):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import time
 
 import pytest
 from both_ways import both
@@ -32,6 +34,25 @@ def test_a_server_that_trickles_over_tls_is_left(connect, tmp_path, ask):
         with pytest.raises(e.RevorConnectionError, match=r"timed out after 0\.3 s"):
             ask()
         assert len(peer.heads) == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_host_of_many_addresses_that_do_not_answer_has_one_timeout(connect, monkeypatch, scheme):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent, contextlib.ExitStack() as stack:
+        address = silent.getsockname()
+        # Whoever comes after these waits for a place in the queue of those to be accepted.
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [place] * 20)
+        extra = {"timeout": 0.3, "allow_http": True, "max_retries": 0}
+        connect(host=f"{scheme}://many.test:{address[1]}", extra=extra)
+        began = time.monotonic()
+        with pytest.raises(e.RevorConnectionError, match=r"timed out after 0\.3 s"):
+            RevorHook().list_connect_accounts()
+        assert time.monotonic() - began < 3
 
 
 @pytest.fixture
