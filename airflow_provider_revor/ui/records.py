@@ -72,15 +72,11 @@ def waiting_gates(session: Session, dag_ids: Collection[str], conn_ids: Collecti
     :param dag_ids: The Dags whose task instances the person may see.
     :param conn_ids: The connections that the person may see: of a gate of another one, only the channel is told.
     """
-    rescheduled = (
-        select(TaskReschedule.ti_id, func.min(TaskReschedule.start_date).label("since"))
-        .group_by(TaskReschedule.ti_id)
-        .subquery()
-    )
-    since = func.coalesce(rescheduled.c.since, TaskInstance.start_date).label("since")
+    # Of these gates alone: Airflow keeps the reschedules of all sensors for as long as their runs.
+    rescheduled = select(func.min(TaskReschedule.start_date)).where(TaskReschedule.ti_id == TaskInstance.id)
+    since = func.coalesce(rescheduled.scalar_subquery(), TaskInstance.start_date).label("since")
     query = (
         _of_gates(select(TaskInstance, Trigger, since))
-        .outerjoin(rescheduled, TaskInstance.id == rescheduled.c.ti_id)
         .where(TaskInstance.dag_id.in_(dag_ids))
         .order_by("since")
         .limit(MOST_SHOWN)

@@ -26,6 +26,17 @@ def test_a_gate_whose_trigger_cannot_be_decrypted_hides_no_other():
     assert [gate["channel"] for gate in waiting_gates(session, ["d"], ["c"])] == [None, "email"]
 
 
+def test_the_reschedules_of_other_tasks_are_not_read():
+    from airflow_provider_revor.ui.records import waiting_gates
+
+    session = MagicMock()
+    session.execute.return_value = []
+    waiting_gates(session, ["d"], ["c"])
+    asked = str(session.execute.call_args.args[0])
+    assert "WHERE task_reschedule.ti_id = task_instance.id" in asked
+    assert "GROUP BY" not in asked
+
+
 JOB = {"id": "job_1", "status": "succeeded", "channel": "email", "result": {"account_id": "acc_1"}}
 
 
