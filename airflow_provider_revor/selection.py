@@ -171,7 +171,7 @@ def plan_outreach(
     People are served in the order of the list; a person whose account has reached its cap is left over.
 
     :param people: Dicts with an ``address`` (email), a ``profile_url`` (LinkedIn) or a ``phone`` (WhatsApp), or several
-        of them, and maybe a ``name``.
+        of them, and maybe a ``name``. None, NaN (pandas' empty cell) and blank text count as left out.
     :param accounts: As for :func:`pick_account`.
     :param key: The field of a person that holds the sticky key, such as a CRM id; it becomes the ``reference``.
     :param channels: The channels to use, in the order of preference. Default: ``email``, then ``linkedin``.
