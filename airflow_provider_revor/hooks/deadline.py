@@ -3,7 +3,7 @@ A deadline for a whole response of requests.
 
 The timeouts of requests and urllib3 are for each address of a host and each read of the socket: a peer that sends one
 byte before each of them expires, in the headers or between chunks, would hold a worker for ever. Here each read may
-take only what is left, and no address is tried after the end.
+take only what is left, and an address that does not respond leaves time for the others.
 
 Imports requests; import it where a request is sent.
 """
@@ -23,6 +23,10 @@ from requests import Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError
+
+# Of the time for a request, what each address of a host has for a connection; and no less than this, in seconds.
+_SHARE, _SHORTEST = 0.25, 0.01
 
 _DEADLINE: ContextVar[float | None] = ContextVar("revor_deadline", default=None)
 
@@ -91,6 +95,23 @@ class _Connection(HTTPConnection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.socket_options = _Options(self.socket_options or ())
+
+    def _new_conn(self) -> socket.socket:
+        # The first address may be one that nothing comes from, such as of IPv6 behind a firewall: httpx tries the next
+        # one meanwhile. Here each has a share of the time, and all that is left if none has responded.
+        if (end := _DEADLINE.get()) is None:
+            return super()._new_conn()
+        usual = self.timeout
+        try:
+            self.timeout = max((end - time.monotonic()) * _SHARE, _SHORTEST)
+            sock = super()._new_conn()
+        except ConnectTimeoutError:
+            self.timeout = max(end - time.monotonic(), _SHORTEST)
+            sock = super()._new_conn()
+        finally:
+            self.timeout = usual
+        sock.settimeout(usual)
+        return sock
 
 
 class _TLSConnection(_Connection, HTTPSConnection):

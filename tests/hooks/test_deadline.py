@@ -9,7 +9,7 @@ import time
 import pytest
 from both_ways import both
 from factories import item, listing
-from faults.peer import Peer, http, make_certificates, trickle
+from faults.peer import Peer, http, make_certificates, send, trickle
 
 from airflow_provider_revor import exceptions as e
 from airflow_provider_revor.hooks.deadline import DeadlineResponse, deadline
@@ -36,23 +36,55 @@ def test_a_server_that_trickles_over_tls_is_left(connect, tmp_path, ask):
         assert len(peer.heads) == 1
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_host_of_many_addresses_that_do_not_answer_has_one_timeout(connect, monkeypatch, scheme):
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent, contextlib.ExitStack() as stack:
-        address = silent.getsockname()
+@contextlib.contextmanager
+def silent(port=0):
+    """An address that takes no connection, and refuses none."""
+    with socket.create_server(("127.0.0.2", port), backlog=0) as server, contextlib.ExitStack() as stack:
         # Whoever comes after these waits for a place in the queue of those to be accepted.
         for _ in range(3):
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
-            waiting.connect_ex(address)
-        place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [place] * 20)
-        extra = {"timeout": 0.3, "allow_http": True, "max_retries": 0}
-        connect(host=f"{scheme}://many.test:{address[1]}", extra=extra)
+            waiting.connect_ex(server.getsockname())
+        yield server.getsockname()
+
+
+@pytest.fixture
+def many_test(monkeypatch):
+    """Return a function that gives the host ``many.test`` addresses."""
+    really = socket.getaddrinfo
+
+    def set_addresses(*addresses):
+        def getaddrinfo(host, *args, **kwargs):
+            if host not in ("many.test", b"many.test"):
+                return really(host, *args, **kwargs)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    return set_addresses
+
+
+@both
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_host_whose_many_addresses_do_not_respond_has_one_timeout(connect, many_test, scheme, ask):
+    with silent() as address:
+        many_test(*[address] * 20)
+        connect(host=f"{scheme}://many.test:{address[1]}", extra={"timeout": 0.3, "allow_http": True})
         began = time.monotonic()
         with pytest.raises(e.RevorConnectionError, match=r"timed out after 0\.3 s"):
-            RevorHook().list_connect_accounts()
+            ask()
         assert time.monotonic() - began < 3
+
+
+@both
+@pytest.mark.parametrize("silent_first", [True, False])
+def test_an_address_that_does_not_respond_leaves_time_for_another(connect, many_test, silent_first, ask):
+    with Peer(lambda method, path: send(http(200, listing(item())))) as peer:
+        port = int(peer.url.rpartition(":")[2])
+        with silent(port) as address:
+            many_test(*sorted([address, ("127.0.0.1", port)], reverse=silent_first))
+            connect(host=f"http://many.test:{port}", extra={"timeout": 3, "allow_http": True})
+            assert ask()
 
 
 @pytest.fixture
