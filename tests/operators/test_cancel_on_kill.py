@@ -312,6 +312,20 @@ def test_a_clear_after_a_try_that_failed_by_itself_cancels_nothing(revor, airflo
     assert statuses(revor) == ["scheduled"] * 3
 
 
+@pytest.mark.parametrize("cut_short", [True, False])
+def test_nor_does_one_after_a_batch_whose_xcoms_airflow_did_not_take(revor, airflow, xcoms, cut_short):
+    store = Store()
+    broken = context(store=store, clears=0)
+    broken["ti"].xcom_push = lambda key, value: (_ for _ in ()).throw(OSError("The API server is away."))
+    with pytest.MonkeyPatch.context() as patch:
+        if cut_short:
+            sent_two(patch, revor)
+        with pytest.raises(OSError, match="API server"):
+            batch().execute(broken)
+    run(batch(), context(2, pushed=xcoms, store=store, clears=1))
+    assert statuses(revor) == ["scheduled"] * 3
+
+
 def sent_two(patch, revor):
     create = RevorHook.create_outreach_dispatch
 

@@ -167,15 +167,13 @@ class OutreachBatchOperator(BatchWait):
             sender = BatchSender(hook, memory, current, self.log, waits=waits, cancels=cancels, campaign=campaign)
             self._task, self._sender = TaskXComs.of(context), sender
             try:
-                sender.send(batch.messages, len(batch.skipped), batch.total)
+                rows = self._send(context, sender, batch)
+                if waits and any(row.waits for row in rows):
+                    self._defer(context, rows, began)
             except (Exception, AirflowTaskTimeout):
-                self._push(context, rows_of(batch, sender.rows))
                 if not sender.stopped:
                     memory.keep_jobs()
                 raise
-        rows = rows_of(batch, sender.rows)
-        if self.wait_for_completion and any(row.waits for row in rows):
-            self._defer(context, rows, began)
         self._note_ends(context, memory, rows, batch.messages)
         return self._conclude(context, rows)
 
@@ -206,6 +204,14 @@ class OutreachBatchOperator(BatchWait):
         if event["status"] == "error":
             self.log.info("%s", describe(summary))
         raise self._why_not_ended(event, lambda limit: f"Not all jobs have ended within {limit}: {describe(summary)}")
+
+    def _send(self, context: Context, sender: BatchSender, batch: Batch) -> list[Row]:
+        try:
+            sender.send(batch.messages, len(batch.skipped), batch.total)
+        except (Exception, AirflowTaskTimeout):
+            self._push(context, rows_of(batch, sender.rows))
+            raise
+        return rows_of(batch, sender.rows)
 
     def _read(self, context: Context) -> Batch:
         ti = context["ti"]
