@@ -18,7 +18,7 @@ from airflow_provider_revor.hooks.revor import RevorHook
 MADE_UP = "7AZZtT22"
 
 
-def test_of(monkeypatch, **fields):
+def press(monkeypatch, **fields):
     """Press the button as Airflow does: with a connection under a random id, as a URI in the environment."""
     fields = {"password": "sk-revor-canary", "extra": json.dumps({"timeout": 3}), **fields}
     connection = Connection(conn_id=MADE_UP, conn_type="revor", **fields)
@@ -84,7 +84,7 @@ RESPONSES = {
 def test_it_says_what_is_wrong_and_what_to_do(connect, monkeypatch, response, begins):
     connect()
     with Peer(lambda method, path: response) as server:
-        ok, message = test_of(monkeypatch, host=server.url)
+        ok, message = press(monkeypatch, host=server.url)
     assert not ok
     assert message.replace(server.url, "HOST").startswith(begins)
     assert re.search(r" \[GET /api/v1/connect/accounts(: \d{3}.*)?\]$", message)
@@ -108,7 +108,7 @@ def test_it_says_what_is_wrong_and_what_to_do(connect, monkeypatch, response, be
 )
 def test_it_says_why_there_is_no_connection(connect, monkeypatch, host, begins):
     connect()
-    ok, message = test_of(monkeypatch, host=host)
+    ok, message = press(monkeypatch, host=host)
     assert not ok
     assert message.startswith(begins)
 
@@ -117,12 +117,12 @@ def test_it_says_what_is_wrong_with_tls(connect, monkeypatch, tmp_path):
     connect()
     _, certificate = make_certificates(tmp_path)
     with Peer(lambda method, path: send(http(200, listing())), certificate) as server:
-        ok, message = test_of(monkeypatch, host=server.url)
+        ok, message = press(monkeypatch, host=server.url)
     assert not ok
     assert ": its certificate is not trusted (certificate verify failed: " in message
     assert "the extra `verify`" in message
     with Peer(lambda method, path: send(http(200, listing()))) as server:
-        ok, message = test_of(monkeypatch, host=server.url.replace("http:", "https:"))
+        ok, message = press(monkeypatch, host=server.url.replace("http:", "https:"))
     assert not ok
     assert ": no TLS connection (" in message
     assert "whether it begins with https:// or http://" in message
@@ -156,7 +156,7 @@ def test_it_says_what_is_wrong_with_tls(connect, monkeypatch, tmp_path):
 )
 def test_a_field_that_cannot_be_used_is_named_as_the_form_does(connect, monkeypatch, fields, message):
     connect()
-    assert test_of(monkeypatch, **fields) == (False, message)
+    assert press(monkeypatch, **fields) == (False, message)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_field_that_cannot_be_used_is_named_as_the_form_does(connect, monkeypa
 def test_it_counts_the_accounts(connect, monkeypatch, accounts, told):
     connect()
     with Peer(lambda method, path: send(http(200, listing(*accounts)))) as server:
-        ok, message = test_of(monkeypatch, host=server.url)
+        ok, message = press(monkeypatch, host=server.url)
     assert (ok, message) == (True, f"Revor answers: {told}")
 
 
