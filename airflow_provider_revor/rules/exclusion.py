@@ -71,8 +71,12 @@ def check_list(exclude: Any) -> None:
     :param exclude: The list, also as a text; None for nobody.
     :raises RevorValueError: (a ValueError) if it is something else.
     """
-    # What can be read but once would exclude nobody the next time.
-    if exclude is not None and (isinstance(exclude, bytes | Mapping | Iterator) or not isinstance(exclude, Iterable)):
+    if exclude is None:
+        return
+    # A table of pandas yields the names of its columns, which are nobody. What can be read but once would exclude
+    # nobody the next time.
+    is_table = getattr(exclude, "ndim", 1) != 1
+    if is_table or isinstance(exclude, bytes | Mapping | Iterator) or not isinstance(exclude, Iterable):
         raise RevorValueError(f"exclude must be a list, not {type(exclude).__name__}.")
 
 

@@ -25,6 +25,15 @@ recipients = st.one_of(
 )
 
 
+class DataFrame:
+    """A table, as pandas has it: to iterate over it is to iterate over its columns."""
+
+    ndim = 2
+
+    def __iter__(self):
+        return iter(["canary", "address"])
+
+
 def text_of(recipient):
     return next(iter(recipient.values()))
 
@@ -117,6 +126,7 @@ def test_a_lead_is_excluded_by_any_of_its_addresses():
         pytest.param([{"secret": "canary"}], r"exclude\[0\] has no address", id="a-dict-without-an-address"),
         pytest.param({"address": "canary@example.com"}, "must be a list, not dict", id="a-dict"),
         pytest.param(5, "must be a list, not int", id="a-number"),
+        pytest.param(DataFrame(), "must be a list, not DataFrame", id="a-table"),
         pytest.param("['canary@example.com'", "begins like a list", id="half-a-list"),
         *(
             pytest.param(entry, r"exclude\[0\] is not one entry alone", id=name)
