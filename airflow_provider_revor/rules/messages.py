@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_revor.api.accounts import Channel
+from airflow_provider_revor.api.accounts import Channel, is_nothing
 from airflow_provider_revor.api.answers import plain_text
 from airflow_provider_revor.api.checks import recipient_of
 from airflow_provider_revor.api.outreach import dispatch_request
@@ -176,7 +176,7 @@ def _check(value: Any) -> dict[str, Any]:
     # Its content, too: a date or a NaN in `metadata` is not JSON.
     _ = dispatch_request(account_id, channel, recipient, content, metadata=metadata).content
     reference = value.get("reference")
-    if not _is_reference(reference) and reference is not None:
+    if not _is_reference(reference) and not is_nothing(reference):
         raise RevorValueError(
             f"reference must be a whole number, or printable text of at most {_LONGEST_REFERENCE} characters, not "
             f"{type(reference).__name__}."

@@ -58,6 +58,12 @@ def test_a_bad_message_is_named_by_position_and_reference_never_by_content(bad, 
     assert [one.position for one in batch.messages] == [0]
 
 
+@pytest.mark.parametrize("cell", [None, math.nan, ""])
+def test_an_empty_cell_is_no_reference(cell):
+    (one,) = read_messages([message(reference=cell)], **IDS).messages
+    assert one.row.reference is None
+
+
 def test_many_bad_messages_are_one_bounded_line():
     batch = read_messages([message(recipient={})] * 1000, **IDS)
     told = batch.told_problems()
