@@ -14,6 +14,8 @@ from airflow_provider_revor.rules.campaign import LIKES
 from airflow_provider_revor.tasks.templates import is_known
 
 if TYPE_CHECKING:
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
+
     from airflow_provider_revor.api.jobs import OutreachJob
     from airflow_provider_revor.hooks.revor import RevorHook
     from airflow_provider_revor.typing import Content, OrXCom, Recipient
@@ -110,6 +112,21 @@ class OutreachDispatchOperator(OutreachJobOperator):
         self.recipient = recipient
         self.content = content
         self.metadata = metadata
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """
+        Begin a mapped task; Airflow then expands it.
+
+        :param kwargs: The arguments that all of its instances have in common.
+        :raises RevorValueError: (a ValueError) if one of them that is literal is missing or mistyped.
+        """
+        # Airflow makes the instances, and so checks the arguments, only when they run.
+        late = object()
+        names = ("account_id", "channel", "recipient", "content", "metadata")
+        fields = {name: kwargs.get(name, late) for name in names}
+        check_dispatch(**fields, known=lambda value: value is not late and is_known(value))
+        return super().partial(**kwargs)
 
     @property
     def _channel(self) -> str:

@@ -490,6 +490,22 @@ def test_numbers_that_native_rendering_makes_are_taken_as_what_they_were(connect
     assert accounts.execute({}) == [account]
 
 
+@pytest.mark.parametrize(
+    ("common", "named"),
+    [
+        ({"channel": "emial"}, "'emial' is no Revor channel"),
+        ({"channel": "email", "content": {"subject": "Hello", "txt": "Hello"}}, r"content\.text and content\.html"),
+        ({"account_id": {"account_id": "acc_1"}}, "not a whole account"),
+        ({"recipient": "dana@example.com"}, "recipient must be an object"),
+    ],
+)
+def test_what_all_instances_of_a_mapped_task_have_in_common_is_checked_when_the_dag_is_parsed(common, named):
+    with pytest.raises(e.RevorValueError, match=named):
+        OutreachDispatchOperator.partial(task_id="send", **common)
+    late = {"channel": "{{ params.channel }}", "content": {"text": "{{ params.text }}"}}
+    OutreachDispatchOperator.partial(task_id="send", **late).expand(recipient=[])
+
+
 @pytest.mark.parametrize(("template", "sent"), [("{{ phone }}", "4915112345678"), (" {{ phone }}", "+4915112345678")])
 def test_a_blank_before_a_native_template_keeps_the_plus_of_a_phone(template, sent):
     """As the documentation says: jinja2 makes a number of what looks like one."""
