@@ -40,8 +40,9 @@ class OutreachSummaryOperator(ExplainsFailures, BaseOperator):
     list twice counts once; the second one is skipped, as ``duplicate_person``. The XCom is there if it fails, too.
 
     :param jobs: The jobs: the output of a mapped :class:`.OutreachDispatchOperator` or
-        :class:`.LinkedInPostLikeOperator`, or the XCom ``jobs`` of an :class:`.OutreachBatchOperator`. Mapped tasks
-        with ``do_xcom_push=False`` leave none, and look like tasks that sent nothing. (templated)
+        :class:`.LinkedInPostLikeOperator`, or the XCom ``jobs`` of an :class:`.OutreachBatchOperator`, or a list of
+        such outputs. Mapped tasks with ``do_xcom_push=False`` leave none, and look like tasks that sent nothing.
+        (templated)
     :param expected: How many messages there should be, as a number or as the list that was mapped over. A task that
         failed before Revor accepted its message, or did not run, leaves no job, so that without this nobody would miss
         it: each that is missing counts as failed, with the code ``no_job``. Where none is expected, as from an empty
@@ -125,7 +126,11 @@ def _listed(jobs: Any) -> list[Any]:
         )
     if not isinstance(jobs, Iterable):
         raise RevorValueError(f"jobs must be a list of jobs, not {type(jobs).__name__}.")
-    return [job for job in jobs if job is not None]
+    listed = []
+    for job in jobs:
+        # A list of outputs may have that of a mapped task in it.
+        listed += _listed(job) if isinstance(job, Mapping | Collection) and not isinstance(job, str) else [job]
+    return [job for job in listed if job is not None]
 
 
 def _row(position: int, job: Any) -> Row:

@@ -106,6 +106,13 @@ def test_no_xcom_if_none_is_wanted():
     assert pushed == {}
 
 
+def test_a_list_of_outputs_is_all_their_jobs():
+    """Of a mapped task, of one that is not, of one that has left no job, and of a batch."""
+    rows = [Row("crm-1", status="succeeded", job_id="job_9").as_dict(), None]
+    summary = summarize([[SENT, BUSY], job(id="job_3"), None, rows], max_failed=1)
+    assert (summary["total"], summary["sent"], summary["by_code"]) == (4, 3, {"busy": 1})
+
+
 def test_it_waits_for_all_unless_told_otherwise():
     assert OutreachSummaryOperator(task_id="a", jobs=[]).trigger_rule == "all_done"
     assert OutreachSummaryOperator(task_id="b", jobs=[], trigger_rule="all_success").trigger_rule == "all_success"
