@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Interval: TypeAlias = "OrXCom[int | str | Sequence[int | str | XComArg] | None]"
 CampaignArg: TypeAlias = "OrXCom[str | int | Asset | None]"
-Exclude: TypeAlias = "OrXCom[Iterable[str | int | Mapping[str, Any] | None] | None]"
+Exclude: TypeAlias = "OrXCom[Collection[str | int | Mapping[str, Any] | None] | None]"
 
 
 class OutreachArgs(BaseOperatorArgs, total=False):

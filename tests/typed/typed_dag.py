@@ -103,6 +103,9 @@ with DAG("typed", schedule=None):
     )
     OutreachSummaryOperator(task_id="verdict", jobs=batch.output["jobs"], expected=lead, max_failed=0.1)
 
+    OutreachBatchOperator(task_id="excludes", messages=lead, exclude={"ada@example.com", "+49 30 1234567"})
+    OutreachBatchOperator(task_id="x", messages=lead, exclude=(one for one in ["a@b.c"]))  # type: ignore[arg-type]
+
     SendableAccountSensor()  # type: ignore[call-arg]
     OutreachBatchOperator(task_id="x")  # type: ignore[call-arg]
     OutreachBatchOperator(task_id="x", messages=lead, on_invalid="ask")  # type: ignore[arg-type]
