@@ -252,6 +252,16 @@ class WaitingSensor(TellsPeople, ExplainsFailures, LinksToAccounts, BaseSensorOp
             last_logged=self._wait_log.last_logged,
         )
 
+    def _warn_of_own_poke(self, known: type[WaitingSensor]) -> None:
+        """
+        Log that a trigger stands in for another poke than that of a derived class.
+
+        :param known: The class whose poke the trigger stands in for.
+        """
+        if type(self).poke is not known.poke:
+            own = type(self).__name__
+            self.log.warning("The triggerer does not call the poke of %s: it looks as %s does.", own, known.__name__)
+
     def _wait_on(self, context: Context, event: dict[str, Any]) -> NoReturn:
         """
         Tell people that this task waits, and wait on as before.

@@ -195,6 +195,7 @@ class SendableAccountSensor(WaitingSensor):
     def _trigger(self, **wait: Any) -> SendableAccountTrigger:
         from airflow_provider_revor.triggers.connect import SendableAccountTrigger
 
+        self._warn_of_own_poke(SendableAccountSensor)
         gate = self._gate()
         return SendableAccountTrigger(
             revor_conn_id=str(self.revor_conn_id),

@@ -129,6 +129,7 @@ class OutreachJobSensor(WaitingSensor):
     def _trigger(self, **wait: Any) -> OutreachJobTrigger:
         from airflow_provider_revor.triggers.outreach import OutreachJobTrigger
 
+        self._warn_of_own_poke(OutreachJobSensor)
         return OutreachJobTrigger(
             job_id=str(self.job_id), revor_conn_id=str(self.revor_conn_id), api_version=self._api_version, **wait
         )

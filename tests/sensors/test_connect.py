@@ -328,6 +328,20 @@ def test_where_it_cannot_start_from_the_trigger_it_defers_from_the_worker_and_sa
     ]
 
 
+class OfficeHours(SendableAccountSensor):
+    def poke(self, context):
+        return False
+
+
+def test_a_derived_gate_whose_poke_a_trigger_would_leave_out_says_so(context, requests_mock, caplog, monkeypatch):
+    requests_mock.get(URL, **SHUT)
+    monkeypatch.setattr(SendableAccountSensor, "log", logging.getLogger("gate"))
+    for make, said in ((SendableAccountSensor, 0), (OfficeHours, 1)):
+        with caplog.at_level(logging.WARNING), pytest.raises(TaskDeferred):
+            make(task_id="gate", deferrable=True).execute(context)
+        assert caplog.text.count("The triggerer does not call the poke of OfficeHours") == said
+
+
 @pytest.mark.parametrize("argument", ["account_id", "channel", "revor_conn_id"])
 def test_the_output_of_a_task_cannot_start_from_the_trigger(argument):
     from airflow.providers.common.compat.sdk import DAG
