@@ -123,7 +123,7 @@ def test_a_number_and_its_text_are_the_same_key(number):
 # -- what cannot be used ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", [None, "", " \n", "None"])
+@pytest.mark.parametrize("key", [None, "", " \n", "None", float("nan")])
 def test_sticky_takes_a_key(key):
     with pytest.raises(RevorValueError, match="must say who always meets the same account"):
         pick_account(FIVE, "sticky", key)
