@@ -205,7 +205,7 @@ def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -
         yield _no_object("recipient", f"{{{field!r}: …}}", recipient)
     elif channel:
         name = ADDRESS_FIELD[channel]
-        value = recipient.get(name)
+        value: Any = recipient.get(name)
         yield from _id_problems(f"recipient.{name}", value, known)
         if not _blank(recipient.get("name")):
             yield from _text_problems("recipient.name", recipient["name"], known)

@@ -45,7 +45,7 @@ class Message:
     @property
     def sent(self) -> list[Any]:
         """All that is sent, as plain JSON; only a digest of it is kept."""
-        body = {name: self.body.get(name) for name in _SENT}
+        body: dict[str, Any] = {name: self.body.get(name) for name in _SENT}
         # Not what else is in the recipient: that may change without another message.
         body["recipient"] = recipient_of(Channel(body["channel"].strip()), body["recipient"])
         return [body, self.row.interval]
@@ -172,16 +172,16 @@ def _check(value: Any) -> dict[str, Any]:
     if unknown := [name for name in value if name not in _KNOWN]:
         names = ", ".join(plain_text(str(name)[:50]) or "''" for name in unknown[:5])
         raise RevorValueError(f"Unknown fields: {names}; known are {', '.join(_KNOWN)}.")
-    account_id, channel, recipient, content, metadata = (value.get(name) for name in _SENT)
+    fields: dict[str, Any] = {name: value.get(name) for name in _SENT}
     # Its content, too: a date or a NaN in `metadata` is not JSON.
-    _ = dispatch_request(account_id, channel, recipient, content, metadata=metadata).content
+    _ = dispatch_request(**fields).content
     reference = value.get("reference")
     if not _is_reference(reference) and not is_nothing(reference):
         raise RevorValueError(
             f"reference must be a whole number, or printable text of at most {_LONGEST_REFERENCE} characters, not "
             f"{type(reference).__name__}."
         )
-    return recipient_of(Channel(str(channel).strip()), value["recipient"])
+    return recipient_of(Channel(fields["channel"].strip()), fields["recipient"])
 
 
 def _first_row(value: Any) -> Row:
