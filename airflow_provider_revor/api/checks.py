@@ -205,12 +205,12 @@ def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -
         yield _no_object("recipient", f"{{{field!r}: …}}", recipient)
     elif channel:
         name = ADDRESS_FIELD[channel]
-        value: Any = recipient.get(name)
+        value = recipient.get(name)
         yield from _id_problems(f"recipient.{name}", value, known)
         if not _blank(recipient.get("name")):
             yield from _text_problems("recipient.name", recipient["name"], known)
         if known(value) and not _blank(value) and is_empty_cell(value):
-            yield f"recipient.{name} is missing: {value.strip()} stands for an empty cell"
+            yield f"recipient.{name} is missing: {str(value).strip()} stands for an empty cell"
         elif known(value) and isinstance(as_text(value), str) and not _blank(value):
             yield from _spelling_problems(channel, str(value).strip())
 

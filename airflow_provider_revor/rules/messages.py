@@ -177,9 +177,9 @@ def _check(value: Any) -> dict[str, Any]:
     _ = dispatch_request(**fields).content
     reference = value.get("reference")
     if not _is_reference(reference) and not is_nothing(reference):
+        kind = "" if isinstance(reference, str) else f", not {type(reference).__name__}"
         raise RevorValueError(
-            f"reference must be a whole number, or printable text of at most {_LONGEST_REFERENCE} characters, not "
-            f"{type(reference).__name__}."
+            f"reference must be a whole number, or printable text of at most {_LONGEST_REFERENCE} characters{kind}."
         )
     return recipient_of(Channel(fields["channel"].strip()), fields["recipient"])
 
