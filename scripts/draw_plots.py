@@ -19,7 +19,7 @@ PAGE, FOLDER = DOCS / "benchmarks.md", DOCS / "images"
 # In pixels: the picture, its margin, the longest bar; a title, a group's name, a bar with its label.
 WIDTH, MARGIN, LONGEST = 520, 14, 420
 TITLE, GROUP, ROW, BAR = 28, 26, 35, 12
-COLOURS = ("#1f6f54", "#6b4fb3", "#b07d16", "#7f8c8d")
+COLOURS = ("#1f6f54", "#6b4fb3", "#b07d16", "#2f6f9f", "#7f8c8d")
 
 FONT = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
 # A ground of its own: it suits the dark mode, too.
