@@ -194,8 +194,12 @@ def test_clearing_one_gate_and_failing_another_leaves_the_others_alone(cluster, 
 
 def test_two_triggerers_poll_once_each(cluster, sandbox):
     gates, interval = DAGS["two_triggerers"]
+    (last_job,) = cluster.sql("SELECT max(id) AS id FROM job")
     second = cluster.start_triggerer()
     try:
+        # On a loaded machine it takes a while until it looks for triggers; the first one takes all until then.
+        looks = "SELECT 1 FROM job WHERE job_type = 'TriggererJob' AND id > ? AND latest_heartbeat > start_date"
+        cluster.wait_until(lambda: cluster.sql(looks, last_job["id"]), "the second triggerer to look for triggers")
         defer(cluster, sandbox, "two_triggerers")
         assert len({trigger["triggerer_id"] for trigger in cluster.triggers("two_triggerers")}) == 2
 
