@@ -78,8 +78,7 @@ def sticky_digest(strategy: str, key: object) -> str | None:
         if key is not None:
             raise RevorValueError(f"A sticky key has no use in picking {strategy!r}: pick 'sticky', or leave it out.")
         return None
-    # A table has NaN, which is not equal to itself, in its empty cells.
-    if is_nothing(key) or (isinstance(key, float) and key != key):
+    if is_nothing(key):
         raise RevorValueError(
             f"The sticky key is {key!r}: it must say who always meets the same account, such as a lead's id."
         )

@@ -18,6 +18,7 @@ from typing import Any
 from airflow_provider_revor.api.accounts import Channel, is_nothing, parse_channel
 from airflow_provider_revor.exceptions import RevorValueError
 
+DISPATCH_FIELDS = ("account_id", "channel", "recipient", "content", "metadata")
 #: The field of a recipient that each channel needs.
 ADDRESS_FIELD = {Channel.EMAIL: "address", Channel.LINKEDIN: "profile_url", Channel.WHATSAPP: "phone"}
 
@@ -209,10 +210,11 @@ def _recipient_problems(channel: Channel | None, recipient: Any, known: Known) -
         yield from _id_problems(f"recipient.{name}", value, known)
         if not _blank(recipient.get("name")):
             yield from _text_problems("recipient.name", recipient["name"], known)
-        if known(value) and not _blank(value) and is_empty_cell(value):
-            yield f"recipient.{name} is missing: {str(value).strip()} stands for an empty cell"
-        elif known(value) and isinstance(as_text(value), str) and not _blank(value):
-            yield from _spelling_problems(channel, str(value).strip())
+        if known(value) and not _blank(value):
+            if is_empty_cell(value):
+                yield f"recipient.{name} is missing: {str(value).strip()} stands for an empty cell"
+            elif isinstance(as_text(value), str):
+                yield from _spelling_problems(channel, str(value).strip())
 
 
 def _spelling_problems(channel: Channel, value: str) -> Iterator[str]:

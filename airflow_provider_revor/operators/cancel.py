@@ -69,7 +69,7 @@ class CancelOutreachJobOperator(ExplainsFailures, BaseOperator):
         :raises RevorError: if Revor cannot be asked or refuses; see :mod:`airflow_provider_revor.exceptions`.
         """
         with RevorHook(self.revor_conn_id) as hook:
-            job = hook.cancel_outreach_job(parse_job_id(self.job_id))
+            job = hook.cancel_outreach_job(self.job_id)
         if job.status == "cancelled":
             self.log.info("%s.", job.label)
         elif self.must_cancel:

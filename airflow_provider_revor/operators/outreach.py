@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow_provider_revor.api.accounts import Channel, is_nothing
-from airflow_provider_revor.api.checks import check_dispatch, check_post_like, recipient_of
+from airflow_provider_revor.api.checks import DISPATCH_FIELDS, check_dispatch, check_post_like, recipient_of
 from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.operators.arguments import OutreachJobArgs
 from airflow_provider_revor.operators.job import OutreachJobOperator
@@ -123,8 +123,7 @@ class OutreachDispatchOperator(OutreachJobOperator):
         """
         # Airflow makes the instances, and so checks the arguments, only when they run.
         late = object()
-        names = ("account_id", "channel", "recipient", "content", "metadata")
-        fields = {name: kwargs.get(name, late) for name in names}
+        fields = {name: kwargs.get(name, late) for name in DISPATCH_FIELDS}
         check_dispatch(**fields, known=lambda value: value is not late and is_known(value))
         return super().partial(**kwargs)
 
@@ -140,9 +139,9 @@ class OutreachDispatchOperator(OutreachJobOperator):
         return dict(self.recipient)
 
     def _message(self) -> dict[str, Any]:
-        names = ("account_id", "channel", "content", "metadata")
+        message = {name: getattr(self, name) for name in DISPATCH_FIELDS}
         # Not what else is in the recipient: that may change without another message.
-        return {**{name: getattr(self, name) for name in names}, "recipient": self._recipient()}
+        return {**message, "recipient": self._recipient()}
 
     def _send(self, hook: RevorHook, interval: int | None, idempotency_key: str) -> OutreachJob:
         return hook.create_outreach_dispatch(

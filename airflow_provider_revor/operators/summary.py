@@ -129,7 +129,7 @@ def _listed(jobs: Any) -> list[Any]:
     listed = []
     for job in jobs:
         # A list of outputs may have that of a mapped task in it.
-        listed += _listed(job) if isinstance(job, Mapping | Collection) and not isinstance(job, str) else [job]
+        listed += _listed(job) if isinstance(job, Collection) and not isinstance(job, str) else [job]
     return [job for job in listed if job is not None]
 
 

@@ -151,5 +151,4 @@ def _listed(exclude: Any) -> Iterable[Any]:
                 raise RevorValueError("exclude is a text that begins like a list, and is none.") from None
             exclude = text.splitlines()
     check_list(exclude)
-    listed: Iterable[Any] = exclude
-    return listed
+    return list(exclude)

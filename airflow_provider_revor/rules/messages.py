@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_revor.api.accounts import Channel, is_nothing
 from airflow_provider_revor.api.answers import plain_text
-from airflow_provider_revor.api.checks import recipient_of
+from airflow_provider_revor.api.checks import DISPATCH_FIELDS, recipient_of
 from airflow_provider_revor.api.outreach import dispatch_request
 from airflow_provider_revor.exceptions import RevorValueError
 from airflow_provider_revor.rules.campaign import MESSAGES, campaign_key
@@ -18,8 +18,7 @@ from airflow_provider_revor.rules.outcomes import DUPLICATE, EXCLUDED, Row
 
 MOST_MESSAGES = 10_000
 
-_SENT = ("account_id", "channel", "recipient", "content", "metadata")
-_KNOWN = (*_SENT, "reference")
+_KNOWN = (*DISPATCH_FIELDS, "reference")
 _LONGEST_REFERENCE = 200
 _MOST_TOLD = 20
 
@@ -45,7 +44,7 @@ class Message:
     @property
     def sent(self) -> list[Any]:
         """All that is sent, as plain JSON; only a digest of it is kept."""
-        body: dict[str, Any] = {name: self.body.get(name) for name in _SENT}
+        body: dict[str, Any] = {name: self.body.get(name) for name in DISPATCH_FIELDS}
         # Not what else is in the recipient: that may change without another message.
         body["recipient"] = recipient_of(Channel(body["channel"].strip()), body["recipient"])
         return [body, self.row.interval]
@@ -172,7 +171,7 @@ def _check(value: Any) -> dict[str, Any]:
     if unknown := [name for name in value if name not in _KNOWN]:
         names = ", ".join(plain_text(str(name)[:50]) or "''" for name in unknown[:5])
         raise RevorValueError(f"Unknown fields: {names}; known are {', '.join(_KNOWN)}.")
-    fields: dict[str, Any] = {name: value.get(name) for name in _SENT}
+    fields: dict[str, Any] = {name: value.get(name) for name in DISPATCH_FIELDS}
     # Its content, too: a date or a NaN in `metadata` is not JSON.
     _ = dispatch_request(**fields).content
     reference = value.get("reference")

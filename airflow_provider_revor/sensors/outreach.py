@@ -56,6 +56,9 @@ class OutreachJobSensor(WaitingSensor):
     template_fields: Sequence[str] = ("revor_conn_id", "job_id")
     ui_color = "#e6ddf7"
 
+    # Templated: another task's output until it is rendered.
+    job_id: Any
+
     #: What the job is asked for by: the version of the API that the connection named at the first look.
     _api_version: str | None = None
 
@@ -95,7 +98,7 @@ class OutreachJobSensor(WaitingSensor):
             with RevorHook.for_polling(str(self.revor_conn_id), self._api_version) as hook:
                 # What it began with: the connection may change meanwhile.
                 self._api_version = self._api_version or hook.settings.api_version.value
-                job = hook.get_outreach_job(parse_job_id(self.job_id))
+                job = hook.get_outreach_job(self.job_id)
         except RevorError as e:
             self._wait_out(e)
             return self._look_again(e)

@@ -177,8 +177,7 @@ def check_callbacks(callbacks: Any) -> None:
     :param callbacks: A callable or a notifier, or several; None for none.
     :raises RevorValueError: (a ValueError) if one of them cannot be called, or would have to be awaited.
     """
-    several = isinstance(callbacks, Collection) and not isinstance(callbacks, str)
-    for callback in as_list(callbacks) if several or callbacks is None else [callbacks]:
+    for callback in as_list(callbacks):
         if not callable(callback):
             raise RevorValueError(
                 f"on_waiting_callback has a {type(callback).__name__}: use a callable or a notifier, or several."
@@ -187,10 +186,13 @@ def check_callbacks(callbacks: Any) -> None:
             raise RevorValueError("on_waiting_callback is async, and nothing would await it: use a plain function.")
 
 
-def as_list(callbacks: Callbacks | None) -> Collection[Any]:
+def as_list(callbacks: Any) -> Collection[Any]:
     """
     Return callbacks as Airflow takes them: one, several or none.
 
     :param callbacks: A callable or a notifier, or several; None for none.
     """
-    return [callbacks] if callable(callbacks) else list(callbacks or ())
+    if callbacks is None:
+        return ()
+    several = isinstance(callbacks, Collection) and not isinstance(callbacks, str) and not callable(callbacks)
+    return callbacks if several else [callbacks]

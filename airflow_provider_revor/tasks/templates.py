@@ -25,7 +25,7 @@ def is_known(value: Any) -> bool:
 
     :param value: The argument. An object or a list is known, even if its members are not.
     """
-    return is_literal(value) or not (isinstance(value, str) or _is_made_late(value))
+    return is_literal(value) if isinstance(value, str) else not _is_made_late(value)
 
 
 def _is_made_late(value: Any) -> bool:
